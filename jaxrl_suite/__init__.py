@@ -1,0 +1,15 @@
+"""Five published learning systems as pure, compiled JAX programs, environments included."""
+
+from jaxrl_suite.core import (
+    Learner,
+    Preset,
+    Source,
+    System,
+    SystemState,
+    UsageError,
+    fuse,
+    train,
+)
+
+__all__ = ["Learner", "Preset", "Source", "System", "SystemState", "UsageError", "fuse", "train"]
+__version__ = "0.1.0"
