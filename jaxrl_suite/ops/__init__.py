@@ -1,0 +1,1 @@
+"""Pure mathematics on one sequence or one array; the caller vmaps."""

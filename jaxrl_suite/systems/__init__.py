@@ -1,0 +1,1 @@
+"""The five learning systems, one package each; none imports another."""

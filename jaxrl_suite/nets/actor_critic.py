@@ -1,0 +1,193 @@
+"""Torsos for images and boards, and the actor-critic with optional memory on top of them."""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxrl_suite.nets.conv import Conv3x3
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of an actor-critic network.
+
+    torso: "resnet", IMPALA's residual CNN (Espeholt et al. 2018, figure 3, right), or "grid",
+      one 3x3 convolution for boards of a few cells (MinAtar's, Young and Tian 2019).
+    sections: of the resnet, (channels, residual blocks) each; a section halves the image.
+    grid_channels: of the grid torso.
+    hidden: units of the fully connected layer.
+    width: multiplies all channels and hidden units.
+    depth: multiplies the residual blocks of every section.
+    lstm: units of the LSTM after the fully connected layer; 0 for none.
+    last_action_reward: append the one-hot last action and the clipped last reward.
+    bfloat16: compute in bfloat16; heads, log-probabilities and parameters stay float32.
+    """
+
+    torso: Literal["resnet", "grid"] = "resnet"
+    sections: tuple[tuple[int, int], ...] = ((16, 2), (32, 2), (32, 2))
+    grid_channels: int = 16
+    hidden: int = 256
+    width: float = 1.0
+    depth: int = 1
+    lstm: int = 0
+    last_action_reward: bool = False
+    bfloat16: bool = False
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """What the torso computes in."""
+        return jnp.bfloat16 if self.bfloat16 else jnp.float32
+
+    def scaled(self, units: int) -> int:
+        """`units` times the width multiplier, at least 1."""
+        return max(1, round(units * self.width))
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(relu(x))))."""
+
+    features: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> [N, H, W, C]."""
+        y = Conv3x3(self.features, dtype=self.dtype)(nn.relu(x))
+        return x + Conv3x3(self.features, dtype=self.dtype)(nn.relu(y))
+
+
+class ResNetTorso(nn.Module):
+    """IMPALA's residual CNN: sections of convolution, max-pool and residual blocks."""
+
+    config: NetworkConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> [N, features]."""
+        config = self.config
+        for channels, blocks in config.sections:
+            features = config.scaled(channels)
+            x = Conv3x3(features, dtype=config.dtype)(x)
+            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+            for _ in range(blocks * config.depth):
+                x = ResidualBlock(features, config.dtype)(x)
+        return nn.relu(x).reshape(x.shape[0], -1)
+
+
+class GridTorso(nn.Module):
+    """One valid 3x3 convolution: enough for planes of a few cells, and quick on a CPU."""
+
+    config: NetworkConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> [N, features]."""
+        config = self.config
+        features = config.scaled(config.grid_channels)
+        x = nn.relu(Conv3x3(features, padding="VALID", dtype=config.dtype)(x))
+        return x.reshape(x.shape[0], -1)
+
+
+class Outputs(NamedTuple):
+    """logits: float32 [T, B, A]; values: float32 [T, B, V], V value heads."""
+
+    logits: jax.Array
+    values: jax.Array
+
+
+Carry = tuple[jax.Array, ...]  # () without an LSTM, else (cell, hidden), [B, lstm] each
+
+
+class ActorCritic(nn.Module):
+    """Torso, fully connected layer, optional LSTM, policy and value heads.
+
+    config: shape of the network.
+    num_actions: A.
+    num_values: V, value heads; more than one gives every task its own (PopArt).
+    """
+
+    config: NetworkConfig
+    num_actions: int
+    num_values: int = 1
+
+    def initial_carry(self, batch_size: int) -> Carry:
+        """Empty memory for `batch_size` sequences."""
+        if not self.config.lstm:
+            return ()
+        zeros = jnp.zeros((batch_size, self.config.lstm), self.config.dtype)
+        return (zeros, zeros)
+
+    @nn.compact
+    def __call__(
+        self,
+        observation: jax.Array,
+        first: jax.Array,
+        last_action: jax.Array,
+        last_reward: jax.Array,
+        carry: Carry,
+    ) -> tuple[Outputs, Carry]:
+        """Runs over a whole sequence; time and batch are folded wherever there is no memory.
+
+        Args:
+          observation: [T, B, H, W, C]; uint8 is read as 0..255, anything else as it is.
+          first: bool [T, B], the observation opens an episode: memory is cleared before it.
+          last_action: int32 [T, B], 0 at the first observation.
+          last_reward: float32 [T, B], 0 at the first observation.
+          carry: memory before row 0, from :meth:`initial_carry` or the call before.
+
+        Returns:
+          :class:`Outputs` and the memory after the last row.
+        """
+        config = self.config
+        time, batch = first.shape
+        x = observation
+        scale = 1.0 / 255.0 if x.dtype == jnp.uint8 else 1.0
+        x = x.reshape(time * batch, *x.shape[2:]).astype(config.dtype) * scale
+        torso = {"resnet": ResNetTorso, "grid": GridTorso}[config.torso]
+        x = torso(config, name="torso")(x)
+        x = nn.relu(nn.Dense(config.scaled(config.hidden), dtype=config.dtype, name="dense")(x))
+        if config.last_action_reward:
+            action = jax.nn.one_hot(last_action.reshape(-1), self.num_actions)
+            reward = jnp.clip(last_reward.reshape(-1, 1), -1.0, 1.0)
+            extra = jnp.concatenate([action, reward], axis=-1).astype(config.dtype)
+            x = jnp.concatenate([x, extra], axis=-1)
+        if config.lstm:
+            sequence = x.reshape(time, batch, -1)
+            carry, sequence = MaskedLSTM(config.lstm, config.dtype, name="lstm")(
+                carry, (sequence, first)
+            )
+            x = sequence.reshape(time * batch, -1)
+        # Heads in float32: a bfloat16 log-probability would make on-policy ratios differ from 1.
+        x = x.astype(jnp.float32)
+        small = nn.initializers.orthogonal(0.01)  # near-uniform policy at the start
+        logits = nn.Dense(self.num_actions, kernel_init=small, name="policy")(x)
+        values = nn.Dense(self.num_values, name="value")(x)
+        shape = (time, batch, -1)
+        return Outputs(logits.reshape(shape), values.reshape(shape)), carry
+
+
+class MaskedLSTM(nn.Module):
+    """An LSTM over time whose memory is cleared where an episode opens."""
+
+    features: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(
+        self, carry: Carry, sequence: tuple[jax.Array, jax.Array]
+    ) -> tuple[Carry, jax.Array]:
+        """carry, ([T, B, D], bool [T, B]) -> carry, [T, B, features]."""
+        cell = nn.OptimizedLSTMCell(self.features, dtype=self.dtype)
+
+        def step(
+            cell: nn.Module, carry: Carry, inputs: tuple[jax.Array, jax.Array]
+        ) -> tuple[Carry, jax.Array]:
+            x, first = inputs
+            carry = jax.tree.map(lambda c: jnp.where(first[:, None], jnp.zeros_like(c), c), carry)
+            return cell(carry, x)
+
+        scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False})
+        return scan(cell, carry, sequence)

@@ -1,0 +1,18 @@
+"""Multi-task IMPALA: V-trace actor-learner on variants of arcade games, all on the device."""
+
+from jaxrl_suite.systems.impala.config import PRESETS, Config, Hyper
+from jaxrl_suite.systems.impala.evaluate import evaluate_policy, evaluate_random
+from jaxrl_suite.systems.impala.system import impala_learner, impala_source, make
+from jaxrl_suite.systems.impala.transfer import warm_start
+
+__all__ = [
+    "PRESETS",
+    "Config",
+    "Hyper",
+    "evaluate_policy",
+    "evaluate_random",
+    "impala_learner",
+    "impala_source",
+    "make",
+    "warm_start",
+]

@@ -1,0 +1,174 @@
+"""Settings of multi-task IMPALA: what fixes the program, what may be swept, and the presets."""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+from jaxrl_suite.core import Preset, UsageError
+from jaxrl_suite.envs import arcade
+from jaxrl_suite.nets.actor_critic import NetworkConfig
+from jaxrl_suite.ops.policy_gradient import CORRECTIONS, Correction
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What sets a shape or a branch of the compiled program.
+
+    game: name of an arcade game.
+    split: name of one of the game's fixed splits, or the path of a split file.
+    subset: which side of the split to play: "train" or "unseen".
+    num_variants: play the first so many variants of that side; 0 for all.
+    num_envs: B, environments stepped in parallel; a multiple of the number of variants.
+    unroll_length: T, steps per sequence.
+    num_updates: length of the run.
+    time_limit: steps after which an episode is truncated.
+    sticky: probability that the last action is repeated.
+    network: shape of the network.
+    correction: the off-policy correction of the loss.
+    replay_fraction: share of replayed sequences in a batch; 0 for none.
+    replay_slots: past batches kept for replay.
+    popart: a value head and running moments per variant.
+    measure_harmony: compute the gradient variant by variant and report the harmony score.
+    eval_episodes: episodes per variant of an evaluation.
+    """
+
+    game: str = "breakout"
+    split: str = "combination"
+    subset: Literal["train", "unseen"] = "train"
+    num_variants: int = 0
+    num_envs: int = 64
+    unroll_length: int = 20
+    num_updates: int = 1000
+    time_limit: int = 500
+    sticky: float = 0.0
+    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
+    correction: Correction = "vtrace"
+    replay_fraction: float = 0.0
+    replay_slots: int = 64
+    popart: bool = False
+    measure_harmony: bool = False
+    eval_episodes: int = 16
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants that are played.
+
+        Raises:
+          UsageError: unknown game, split or subset, or more variants than there are.
+        """
+        split = arcade.load_split(self.game, self.split)
+        if self.subset not in split._fields:
+            raise UsageError(f"unknown subset {self.subset!r}; legal: {', '.join(split._fields)}")
+        names = getattr(split, self.subset)
+        if not 0 <= self.num_variants <= len(names):
+            raise UsageError(
+                f"num_variants {self.num_variants} is out of range: the {self.subset} side of "
+                f"split {self.split!r} of {self.game} has {len(names)} (0 plays all)"
+            )
+        return names[: self.num_variants or len(names)]
+
+    @property
+    def frames_per_update(self) -> int:
+        """Environment steps of one update, reset steps included."""
+        return self.num_envs * self.unroll_length
+
+    def check(self) -> None:
+        """Raises UsageError for a setting that no program can be made of."""
+        arcade.make(self.game)
+        num_variants = len(self.variants)
+        if self.num_envs < 1 or self.num_envs % num_variants:
+            raise UsageError(
+                f"num_envs {self.num_envs} cannot be shared evenly by {num_variants} variants; "
+                f"choose a multiple of {num_variants}"
+            )
+        for name in ("unroll_length", "num_updates", "time_limit", "eval_episodes"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0.0 <= self.sticky < 1.0:
+            raise UsageError(f"sticky must lie in [0, 1), not {self.sticky}")
+        if self.correction not in CORRECTIONS:
+            raise UsageError(
+                f"unknown correction {self.correction!r}; legal: {', '.join(CORRECTIONS)}"
+            )
+
+
+class Hyper(NamedTuple):
+    """Numbers of the learning rule; carried in the state, so that a sweep is a vmap.
+
+    learning_rate: of RMSProp at the start.
+    anneal_updates: updates over which the rate falls linearly to 0; 0 keeps it.
+    gamma: discount per step.
+    entropy_cost: weight of the entropy bonus.
+    baseline_cost: weight of half the squared value error.
+    max_grad_norm: global-norm clip.
+    rms_decay: of RMSProp.
+    rms_epsilon: of RMSProp, outside the root.
+    reward_clip: rewards are clipped to [-reward_clip, reward_clip] for learning.
+    rho_bar: V-trace's clip of the temporal difference.
+    c_bar: V-trace's clip of the trace.
+    pg_rho_bar: V-trace's clip of the advantage.
+    lambda_: mixes one-step and n-step targets.
+    ppo_epsilon: half-width of the clip of the "ppo" correction.
+    popart_step: step size of PopArt's moments.
+    actor_hold: the acting parameters are fetched every actor_hold + 1 updates.
+    """
+
+    learning_rate: float = 6e-4
+    anneal_updates: int = 0
+    gamma: float = 0.99
+    entropy_cost: float = 0.01
+    baseline_cost: float = 0.5
+    max_grad_norm: float = 40.0
+    rms_decay: float = 0.99
+    rms_epsilon: float = 0.01
+    reward_clip: float = 1.0
+    rho_bar: float = 1.0
+    c_bar: float = 1.0
+    pg_rho_bar: float = 1.0
+    lambda_: float = 1.0
+    ppo_epsilon: float = 0.2
+    popart_step: float = 3e-4
+    actor_hold: int = 0
+
+
+_GRID = NetworkConfig(torso="grid", grid_channels=16, hidden=128)
+
+PRESETS: dict[str, Preset] = {
+    # Two CPU cores, about a minute a game: ours, chosen for that machine.
+    "quick": Preset(
+        Config(network=_GRID, num_envs=64, unroll_length=16, num_updates=800),
+        Hyper(),
+    ),
+    # Half an hour on one large GPU: the published network on wide batches; sizes are ours.
+    "gpu": Preset(
+        Config(
+            network=NetworkConfig(bfloat16=True),
+            num_envs=2048,
+            unroll_length=20,
+            num_updates=5000,
+            time_limit=1000,
+            sticky=0.1,
+        ),
+        Hyper(),
+    ),
+    # Espeholt et al. 2018 as released in scalable_agent (its flag defaults): unroll 100, RMSProp
+    # with decay .99 and epsilon .1, rate 4.8e-4 falling to 0, entropy 2.5e-4, baseline .5,
+    # rewards clipped to 1, LSTM of 256, last action and reward as inputs, no gradient clip.
+    # differs: batch 32 and these games; the flag's default batch of 2 serves no accelerator.
+    "paper": Preset(
+        Config(
+            network=NetworkConfig(lstm=256, last_action_reward=True),
+            num_envs=32,
+            unroll_length=100,
+            num_updates=62_500,
+            time_limit=1000,
+        ),
+        Hyper(
+            learning_rate=4.8e-4,
+            anneal_updates=62_500,
+            entropy_cost=2.5e-4,
+            max_grad_norm=float("inf"),
+            rms_epsilon=0.1,
+            actor_hold=1,
+        ),
+    ),
+}
