@@ -1,0 +1,44 @@
+# Two commands do everything on a machine with Python >= 3.11 and make:
+#   make demo   train the quick preset of every system, evaluate, write one HTML report
+#   make test   the test suite
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
+# DEMO=--short makes the few-second version that CI runs.
+DEMO ?=
+# Tests run in two processes: compiling is what they spend their time on.
+TEST ?= -n 2
+
+.PHONY: demo test lint format lock clean
+
+demo: $(VENV)/.installed
+	$(BIN)/jaxrl demo $(DEMO)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest $(TEST)
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.installed
+	$(BIN)/uv lock --upgrade
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info
+
+# The locked versions. rlax, the oracle of some tests, needs a nightly build of another package:
+# should that one be gone, the tests that want it skip and say so.
+$(VENV)/.installed: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than Python 3.11; try: make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	$(UV) sync --frozen --inexact --quiet --python $(BIN)/python --extra dev --extra oracle || \
+	  $(UV) sync --frozen --inexact --quiet --python $(BIN)/python --extra dev
+	@touch $@
