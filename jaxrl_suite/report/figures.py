@@ -22,6 +22,7 @@ from jaxrl_suite.report.series import Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 6.4, 3.8  # inches, of one panel
@@ -90,7 +91,7 @@ def curves(
             ax.fill_between(
                 x, interval.low, interval.high, color=look["color"], alpha=0.16, linewidth=0
             )
-        _engineering(ax.xaxis)
+        _abbreviate(ax.xaxis)
         _finish(ax, x_label, y_label, title, subtitle or data.caption(series, "bands"))
         _name_series(ax, [(x, i.point) for x, i in summary.values()], list(series), looks)
     return ax.figure
@@ -326,11 +327,12 @@ def _finish(
     style.head(ax, title, subtitle)
 
 
-def _engineering(axis: object) -> None:
-    """Ticks such as 2M for two million."""
+def _abbreviate(axis: "Axis") -> None:
+    """Ticks such as 2M for two million; small numbers stay as they are."""
     from matplotlib.ticker import EngFormatter
 
-    axis.set_major_formatter(EngFormatter(sep=""))
+    if np.abs(axis.get_view_interval()).max() >= 10_000:
+        axis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _name_series(

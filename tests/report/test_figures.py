@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from jaxrl_suite.core import UsageError
@@ -76,7 +77,6 @@ def test_no_pyplot_and_no_lasting_settings():
 
 
 def texts(figure):
-    figure.canvas.draw()
     return [text.get_text() for ax in figure.axes for text in ax.texts]
 
 
@@ -120,7 +120,7 @@ def test_intervals_made_elsewhere_are_drawn_as_given():
 def test_end_labels_do_not_overlap():
     series = {name: (X, np.ones((3, len(X)))) for name in "abcdef"}
     figure = figures.curves(series, x_label="frames", y_label="return")
-    figure.canvas.draw()
+    FigureCanvasAgg(figure).draw()
     labels = [text for text in figure.axes[0].texts if text.get_text() in series]
     # Text's own method: an Annotation's extent includes the leader that starts at the line.
     boxes = sorted((box.y0, box.y1) for box in map(Text.get_window_extent, labels))
