@@ -1,0 +1,1 @@
+"""Everything with side effects: run directories, checkpoints, metrics, the loop, meshes."""

@@ -1,0 +1,253 @@
+"""The run loop: compiled chunks of updates with everything that has side effects in between."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from rich.console import Console
+
+from jaxrl_suite.core import Metrics, PyTree, System, SystemState, UsageError
+from jaxrl_suite.runtime import checkpoint, hosts
+from jaxrl_suite.runtime import mesh as meshes
+from jaxrl_suite.runtime.interrupt import Interrupted, Signals
+from jaxrl_suite.runtime.metrics import MetricsFile, Row, Sink
+from jaxrl_suite.runtime.progress import Reporter, make_console, say
+from jaxrl_suite.runtime.rundir import Run
+
+# A metric with one of these words in its name must be finite.
+_WATCHED = re.compile(r"(^|[/_])(loss|grad_norm|gradient_norm)($|[/_])")
+
+
+class ChunkResult(NamedTuple):
+    """What leaves the device after a chunk."""
+
+    mean: Metrics  # mean over the chunk's updates, NaN left out, float32
+    bad_update: jax.Array  # int32 [], first update with a non-finite loss; -1 if none
+    finite: jax.Array  # bool [], whether all parameters are finite
+
+
+def make_chunk(
+    system: System,
+) -> Callable[[SystemState, jax.Array], tuple[SystemState, ChunkResult]]:
+    """Many updates as one pure function ``(state, num_updates) -> (state, ChunkResult)``.
+
+    Unlike :func:`~jaxrl_suite.core.train` the number of updates is traced: one program serves
+    every chunk, so that where a run is cut into chunks cannot change a bit of it (a loop of
+    known length 1 would be inlined and fused otherwise), and a shorter last chunk compiles
+    nothing new.
+    """
+
+    def chunk(state: SystemState, num_updates: jax.Array) -> tuple[SystemState, ChunkResult]:
+        # A restored state has no weak types; a fresh one must not have any either.
+        state = jax.tree.map(lambda x: x if meshes.is_key(x) else x.astype(x.dtype), state)
+        shapes = jax.eval_shape(system.update, state)[1]
+        zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, jnp.float32), shapes)
+
+        def body(_: jax.Array, carry: tuple) -> tuple:
+            state, total, count, bad = carry
+            state, metrics = system.update(state)
+            metrics = jax.tree.map(lambda m: m.astype(jnp.float32), metrics)
+            total = jax.tree.map(lambda t, m: t + jnp.where(jnp.isnan(m), 0.0, m), total, metrics)
+            count = jax.tree.map(lambda c, m: c + ~jnp.isnan(m), count, metrics)
+            good = _all_finite({k: m for k, m in metrics.items() if _WATCHED.search(k)})
+            bad = jnp.where((bad < 0) & ~good, state.num_updates, bad)
+            return state, total, count, bad
+
+        start = (state, zeros, zeros, jnp.full((), -1, jnp.int32))
+        state, total, count, bad = jax.lax.fori_loop(0, num_updates, body, start)
+        mean = jax.tree.map(jnp.divide, total, count)  # 0 / 0: NaN when there was no value
+        # Environments may hold NaN on purpose ("no episode yet"), parameters may not.
+        finite = _all_finite(getattr(state.learner, "params", ()))
+        return state, ChunkResult(mean, bad, finite)
+
+    return chunk
+
+
+def _all_finite(tree: PyTree) -> jax.Array:
+    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.all(jnp.array([True, *(jnp.isfinite(x).all() for x in floats)]))
+
+
+def fit(
+    system: System,
+    run: Run,
+    state: SystemState,
+    *,
+    num_updates: int,
+    log_every: int,
+    checkpoint_every: int,
+    evaluate_every: int = 0,
+    mesh: Mesh | None = None,
+    sinks: Sequence[Sink] = (),
+    headline: str = "",
+    console: Console | None = None,
+) -> SystemState:
+    """Trains until `num_updates` updates have been made in all, starting from `state`.
+
+    Writes metrics and checkpoints into `run`, prints progress, and stops in good order on
+    Ctrl-C and SIGTERM. Calling it again with the restored state goes on bit for bit.
+
+    Args:
+      system: the closed loop.
+      run: where to write; see rundir.
+      state: fresh from ``mesh.init_state`` or restored from the run; it is donated.
+      num_updates: updates of the whole run, those in `state` included.
+      log_every: updates in one row of metrics; evaluation and checkpoints fall on such rows.
+      checkpoint_every: updates between checkpoints, a multiple of `log_every`.
+      evaluate_every: updates between evaluations, a multiple of `log_every`; 0 for none.
+      mesh: devices to split the batch over; None for one device.
+      sinks: take each row too, on process 0.
+      headline: the metric to show while training.
+      console: where to print; None for stdout.
+
+    Returns:
+      The state after `num_updates` updates; its checkpoint is on disk.
+
+    Raises:
+      UsageError: bad intervals, a full disk or a loss that is not finite.
+      Interrupted: by Ctrl-C (code 130) or SIGTERM (code 143).
+    """
+    for name, value in (("checkpoint_every", checkpoint_every), ("evaluate_every", evaluate_every)):
+        if log_every < 1 or value < 0 or value % log_every or (name[0] == "c" and value == 0):
+            raise UsageError(f"{name} is {value}; it must be a multiple of log_every = {log_every}")
+    session = _Session(system, run, mesh, console or make_console())
+    aborted = f"stopped at once; go on from the newest checkpoint with: jaxrl resume {run.path}"
+    with ExitStack() as stack:
+        stack.enter_context(run.lock())
+        signals = stack.enter_context(Signals(aborted))
+        update = int(state.num_updates)
+        if update >= num_updates:
+            say(session.console, f"{run.path} has made its {update} updates already")
+            return state
+        if hosts.on_all(lambda: checkpoint.latest_step(run.checkpoints)) is None:
+            # A full disk shows itself here and not after the first interval.
+            checkpoint.save(run.checkpoints, update, state)
+        session.open_sinks(stack, update, sinks)
+        state = session.compile(state, evaluate=evaluate_every > 0)
+        label = f"{run.record.system}/{run.path.name}"
+        reporter = Reporter(
+            session.console, label, done=update, total=num_updates, headline=headline
+        )
+        stack.enter_context(reporter.live())
+        signals.patient = True
+        while update < num_updates:
+            end = min(num_updates, update - update % log_every + log_every)
+            state, row, problem = session.advance(state, update, end)
+            update = end
+            last = update == num_updates
+            if evaluate_every and not problem and (last or update % evaluate_every == 0):
+                row |= session.evaluate(state, update)
+            session.write(row)
+            reporter.update(row)
+            if problem:
+                raise session.divergence(problem)
+            code = hosts.any_process(signals.code)
+            if code or last or update % checkpoint_every == 0:
+                checkpoint.save(run.checkpoints, update, state)
+            if code and not last:
+                raise Interrupted(
+                    code, f"saved update {update}; go on with: jaxrl resume {run.path}"
+                )
+    return state
+
+
+class _Session:
+    """The compiled programs and open files of one call of :func:`fit`."""
+
+    def __init__(self, system: System, run: Run, mesh: Mesh | None, console: Console):
+        self.console = console
+        self._system, self._run, self._mesh = system, run, mesh
+        self._sinks: list[Sink] = []
+        self._wall = 0.0  # s, of earlier sessions
+
+    def open_sinks(self, stack: ExitStack, update: int, more: Sequence[Sink]) -> None:
+        """Opens metrics.jsonl on process 0, cut back to `update`."""
+        file = hosts.on_main(lambda: MetricsFile(self._run.metrics, after_update=update))
+        if file is not None:
+            self._sinks = [file, *more]
+            self._wall = file.last["wall_seconds"] if file.last else 0.0
+            for sink in self._sinks:
+                stack.callback(sink.close)
+
+    def compile(self, state: SystemState, *, evaluate: bool) -> SystemState:
+        """Compiles what the run needs, ahead of time; returns the state on its devices."""
+        chunk, evaluation = make_chunk(self._system), self._system.evaluate
+        self._key = jax.random.key(self._run.record.seed)
+        if self._mesh is None:
+            chunk = jax.jit(chunk, donate_argnums=0)
+            evaluation = jax.jit(evaluation)
+        else:
+            split = meshes.shardings(self._system, self._mesh, state)
+            whole = NamedSharding(self._mesh, PartitionSpec())
+            state = jax.device_put(state, split)
+            chunk = jax.jit(
+                chunk,
+                in_shardings=(split, whole),
+                out_shardings=(split, whole),
+                donate_argnums=0,
+            )
+            evaluation = jax.jit(evaluation, in_shardings=(split, whole), out_shardings=whole)
+        self._chunk = self._compiled("training", chunk, state, np.int32(1))
+        if evaluate:
+            self._evaluate = self._compiled("evaluation", evaluation, state, self._key_at(0))
+        self._start = time.monotonic()
+        return state
+
+    def _compiled(self, name: str, function: Any, *arguments: PyTree) -> Any:
+        say(self.console, f"compiling the {name} program ...")
+        start = time.monotonic()
+        compiled = function.lower(*arguments).compile()
+        say(self.console, f"compiled in {time.monotonic() - start:.1f} s")
+        return compiled
+
+    def _key_at(self, update: int) -> jax.Array:
+        """Evaluation's key depends on seed and update alone, so that it disturbs no training."""
+        key = jax.random.fold_in(self._key, update)
+        return key if self._mesh is None else meshes.replicate(key, self._mesh)
+
+    def advance(
+        self, state: SystemState, update: int, end: int
+    ) -> tuple[SystemState, Row, str | None]:
+        """One chunk; returns the state, its row, and what is not finite, if anything."""
+        start = time.monotonic()
+        state, result = self._chunk(state, np.int32(end - update))
+        while not result.finite.is_ready():
+            time.sleep(0.002)  # a blocking wait would keep Python from seeing a second Ctrl-C
+        mean, bad, finite = jax.device_get(result)
+        now = time.monotonic()
+        frames = self._system.frames_per_update
+        row = {
+            "update": end,
+            "frames": end * frames,
+            "wall_seconds": self._wall + now - self._start,
+            "frames_per_second": (end - update) * frames / max(now - start, 1e-9),
+        }
+        problem = None
+        if bad >= 0:
+            problem = f"the loss of update {bad} is not finite"
+        elif not finite:
+            problem = f"a parameter is not finite after update {end}"
+        return state, row | mean, problem
+
+    def evaluate(self, state: SystemState, update: int) -> Row:
+        """Evaluation metrics, each named ``eval/...``."""
+        metrics = jax.device_get(self._evaluate(state, self._key_at(update)))
+        return {f"eval/{name}": value for name, value in metrics.items()}
+
+    def write(self, row: Row) -> None:
+        """Hands a row to every sink."""
+        hosts.on_main(lambda: [sink.write(row) for sink in self._sinks])
+
+    def divergence(self, problem: str) -> UsageError:
+        """The error of a run that has left the finite numbers; its state was not saved."""
+        last = hosts.on_all(lambda: checkpoint.latest_step(self._run.checkpoints))
+        return UsageError(
+            f"{problem}; the last good checkpoint is {self._run.checkpoints / str(last)}; "
+            "resuming repeats this: start a new run with a smaller learning rate or another seed"
+        )
