@@ -102,16 +102,16 @@ def _caption(text: str, width: int) -> NDArray[np.uint8]:
     """A strip [CAPTION_PIXELS, width, 3] that says `text`, or as much of it as fits."""
     from PIL import Image, ImageDraw, ImageFont
 
-    image = Image.new("RGB", (width, CAPTION_PIXELS), GROUND)
-    draw = ImageDraw.Draw(image)
-    draw.fontmode = "1"  # no grey edges: they would eat the palette
     font = ImageFont.load_default(11)
-    if draw.textlength(text, font) > width:
-        while text and draw.textlength(text + "…", font) > width:
+    if font.getlength(text) > width:
+        while text and font.getlength(text + "…") > width:
             text = text[:-1]
         text += "…"
-    draw.text((0, 1), text, fill=CAPTION, font=font)
-    return np.asarray(image)
+    mask = Image.new("L", (width, CAPTION_PIXELS))
+    ImageDraw.Draw(mask).text((0, 1), text, fill=255, font=font)
+    # Five steps from ground to ink: smooth letters that leave the palette to the game.
+    cover = np.round(np.asarray(mask)[..., None] / 255 * 4) / 4
+    return (GROUND + cover * np.subtract(CAPTION, GROUND)).astype(np.uint8)
 
 
 def _paletted(frames: NDArray[np.uint8]) -> list:
