@@ -96,13 +96,14 @@ def episodic(env: Environment, *, time_limit: int, sticky: float = 0.0) -> Envir
     def step(
         state: EpisodeState, action: jax.Array, key: jax.Array, task: PyTree
     ) -> tuple[EpisodeState, TimeStep]:
-        reset_key, step_key = jax.random.split(key)
         if sticky > 0:
-            step_key, sticky_key = jax.random.split(step_key)
+            key, sticky_key = jax.random.split(key)
             repeat = jax.random.uniform(sticky_key) < sticky
             action = jnp.where(repeat, state.last_action, action)
-        fresh, first_observation = env.reset(reset_key, task)
-        moved, timestep = env.step(state.env, action, step_key, task)
+        # Only one of the two worlds goes on, so they may share a key: splits are a large part
+        # of the cost of a small game.
+        fresh, first_observation = env.reset(key, task)
+        moved, timestep = env.step(state.env, action, key, task)
 
         # One select per leaf: which of the two worlds goes on.
         over = state.ended
