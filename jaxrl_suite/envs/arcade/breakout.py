@@ -1,11 +1,15 @@
 """Breakout: a ball, a paddle, and a wall of three rows of bricks. +1 a brick.
 
 The ball travels diagonally, one cell a move, and is mirrored by the side walls and the ceiling.
-A brick that it would enter is destroyed and sends it back where it came from vertically. On
-the row above the paddle it is caught if the paddle lies beneath it or beneath the cell that it
-heads for; a paddle that moves when it catches gives the ball its own horizontal direction. A
-ball that is not caught is lost, which ends the episode. A cleared wall is built anew when the
-ball comes back to the paddle, so an episode has no best return but its length.
+A brick that it would enter is destroyed and turns it round vertically. On the row above the
+paddle it is caught if the paddle lies beneath it or beneath the cell that it heads for; a paddle
+that moves when it catches gives the ball its own horizontal direction. A ball that is not caught
+is lost, which ends the episode. A cleared wall is built anew when the ball comes back to the
+paddle, so only the length of an episode bounds its return.
+
+Bricks and paddle turn the ball in its row, which it keeps for that move. Were they mirrors like
+the ceiling, row plus column would stay even or odd for ever, as for a bishop in chess, and half
+the wall would be out of reach.
 """
 
 from typing import NamedTuple
@@ -136,17 +140,18 @@ def step(
     caught = arrived & ((board.span(paddle, variant.paddle_width) & beneath) != 0)
     lost = arrived & ~caught
 
-    # A caught ball is mirrored by the paddle; a bounced one stays for this step.
-    next_row = jnp.where(caught, PADDLE_ROW - 2, next_row)
-    next_down = jnp.where(caught | bounced, -next_down, next_down)
-    next_right = jnp.where(caught & (push != 0), push, next_right)
-    travels = moves & ~bounced
+    turned = caught | bounced
     wall = state.wall & ~target
+    # In a gap of the wall another brick may bar the way sideways, too: then the ball stays.
+    barred = bounced & board.touch(wall, board.place(state.row, next_column))
+    next_row = jnp.where(turned, state.row, next_row)
+    next_down = jnp.where(turned, -next_down, next_down)
+    next_right = jnp.where(caught & (push != 0), push, next_right)
     rebuilt = caught & jnp.all(wall == 0)
     state = State(
         paddle=paddle,
-        row=jnp.where(travels, next_row, state.row),
-        column=jnp.where(travels, next_column, state.column),
+        row=jnp.where(moves, next_row, state.row),
+        column=jnp.where(moves & ~barred, next_column, state.column),
         down=jnp.where(moves, next_down, state.down),
         right=jnp.where(moves, next_right, right),
         wall=jnp.where(rebuilt, FULL_WALL, wall),
