@@ -124,12 +124,13 @@ class Run:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keeps a second process from writing into this run; a killed one frees it."""
-        with _directory_handle(self.path) as handle:
-            if hosts.is_main() and not _try_lock(handle):
-                raise UsageError(
-                    f"run {self.path} is being written by another process; wait for it"
-                )
+        handle = hosts.on_main(lambda: os.open(self.path, os.O_RDONLY))
+        try:
+            hosts.on_main(lambda: _lock(self.path, handle))
             yield
+        finally:
+            if handle is not None:
+                os.close(handle)
 
 
 def create_run(record: RunRecord, name: str, *, root: Path = ROOT) -> Run:
@@ -185,10 +186,9 @@ def open_run(reference: str | Path, *, root: Path = ROOT) -> Run:
         raise UsageError(f"no run {reference}; {_names(root)}")
     path = next((p for p in found if (p / "run.json").is_file()), found[0])
     try:
-        data = json.loads((path / "run.json").read_text())
-    except (OSError, ValueError) as e:
+        return _read(path)
+    except (OSError, json.JSONDecodeError) as e:
         raise UsageError(f"{path} is no run: it has no readable run.json; {_names(root)}") from e
-    return Run(path, from_jsonable(RunRecord, data, str(path / "run.json")))
 
 
 def list_runs(root: Path = ROOT) -> list[Run]:
@@ -196,9 +196,14 @@ def list_runs(root: Path = ROOT) -> list[Run]:
     runs = []
     for file in root.glob("*/*/run.json"):
         if not file.parent.name.startswith("."):
-            with contextlib.suppress(UsageError):
-                runs.append(open_run(file.parent, root=root))
+            with contextlib.suppress(OSError, ValueError):  # UsageError is a ValueError
+                runs.append(_read(file.parent))
     return sorted(runs, key=lambda run: (run.record.created, str(run.path)))
+
+
+def _read(path: Path) -> Run:
+    data = json.loads((path / "run.json").read_text())
+    return Run(path, from_jsonable(RunRecord, data, str(path / "run.json")))
 
 
 def _names(root: Path) -> str:
@@ -217,26 +222,24 @@ def _write_record(directory: Path, record: RunRecord) -> None:
         raise
 
 
-@contextlib.contextmanager
-def _directory_handle(path: Path) -> Iterator[int]:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
+def _lock(path: Path, handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    except BlockingIOError as e:
+        raise UsageError(
+            f"run {path} is being written by another process; wait for it or stop it"
+        ) from e
 
 
 def _is_locked(path: Path) -> bool:
-    with _directory_handle(path) as handle:
-        return not _try_lock(handle)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        _lock(path, handle)
+    except UsageError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _revision() -> str | None:

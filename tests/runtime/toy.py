@@ -13,27 +13,32 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from jaxrl_suite.core import DATA_AXIS, Learner, Source, UsageError, fuse
+from jaxrl_suite.runtime import checkpoint, hosts, interrupt, loop, rundir
+from jaxrl_suite.runtime import mesh as meshes
+
 ROOT = Path(__file__).parents[2]
 
 
+class LearnerState(NamedTuple):
+    params: dict
+    momentum: dict
+    hyper: dict
+    empty: jax.Array  # a leaf without elements
+
+
+class SourceState(NamedTuple):
+    phase: jax.Array  # [B]
+    keys: jax.Array  # [B] typed keys
+    last_return: jax.Array  # [B], NaN until the first episode ends
+
+
 def make(*, batch=8, features=3, slow=0, nan_at=-1):
-    """The toy system; `slow` is wasted matrix products per update, `nan_at` when it diverges."""
-    import jax
-    import jax.numpy as jnp
-    from jax.sharding import PartitionSpec
-
-    from jaxrl_suite.core import DATA_AXIS, Learner, Source, fuse
-
-    class LearnerState(NamedTuple):
-        params: dict
-        momentum: dict
-        hyper: dict
-        empty: jax.Array  # a leaf without elements
-
-    class SourceState(NamedTuple):
-        phase: jax.Array  # [B]
-        keys: jax.Array  # [B] typed keys
-        last_return: jax.Array  # [B], NaN until the first episode ends
+    """The toy system; `slow` is wasted work per update, `nan_at` when it diverges."""
 
     def learner_init(key, hyper):
         params = {"w": jax.random.normal(key, (features,)), "b": jnp.zeros((), jnp.bfloat16)}
@@ -82,8 +87,6 @@ def make(*, batch=8, features=3, slow=0, nan_at=-1):
 
 def record(**changes):
     """A run record of the toy."""
-    from jaxrl_suite.runtime import rundir
-
     fields = {"config": {"batch": 8}, "hyper": {}, "seed": 0, "num_updates": 40}
     fields |= changes
     config, hyper = fields.pop("config"), fields.pop("hyper")
@@ -92,11 +95,6 @@ def record(**changes):
 
 def train(root, name, system, *, num_updates, mesh=None, **options):
     """Creates or goes on with a run, as the command line does."""
-    import jax
-
-    from jaxrl_suite.runtime import checkpoint, hosts, loop, rundir
-    from jaxrl_suite.runtime import mesh as meshes
-
     if hosts.on_all(lambda: (root / "toy" / name).exists()):
         run = rundir.Run(root / "toy" / name, record(num_updates=num_updates))
     else:
@@ -136,10 +134,6 @@ def main():
     parser.add_argument("--coordinator")
     parser.add_argument("--process", type=int, default=0)
     args = parser.parse_args()
-
-    from jaxrl_suite.core import UsageError
-    from jaxrl_suite.runtime import hosts, interrupt
-    from jaxrl_suite.runtime import mesh as meshes
 
     try:
         if args.coordinator:
