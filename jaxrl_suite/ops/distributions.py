@@ -32,13 +32,15 @@ class Categorical(NamedTuple):
         """-sum p log p, [...], in nats; an impossible action adds 0."""
         log_probs = jax.nn.log_softmax(self.logits)
         probs = jnp.exp(log_probs)
-        return -jnp.sum(jnp.where(probs > 0, probs * log_probs, 0.0), axis=-1)
+        # where before the product, so that its gradient has no 0 * -inf either.
+        return -jnp.sum(probs * jnp.where(probs > 0, log_probs, 0.0), axis=-1)
 
     def kl(self, other: "Categorical") -> jax.Array:
-        """KL(self || other) = sum p (log p - log q), [...]."""
+        """KL(self || other) = sum p (log p - log q), [...]; an impossible action adds 0."""
         log_p, log_q = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
         probs = jnp.exp(log_p)
-        return jnp.sum(jnp.where(probs > 0, probs * (log_p - log_q), 0.0), axis=-1)
+        log_p, log_q = (jnp.where(probs > 0, x, 0.0) for x in (log_p, log_q))
+        return jnp.sum(probs * (log_p - log_q), axis=-1)
 
 
 class DiagonalNormal(NamedTuple):
@@ -89,7 +91,7 @@ class TanhNormal(NamedTuple):
         An action at the bound, which float32 rounding can give, is read as the nearest number
         inside it.
         """
-        bound = 1.0 - jnp.finfo(self.mean.dtype).eps
+        bound = 1.0 - jnp.finfo(self.mean.dtype).epsneg
         pre_tanh = jnp.arctanh(jnp.clip(action, -bound, bound))
         # log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), which does not cancel for large u.
         log_slope = 2.0 * (math.log(2.0) - pre_tanh - jax.nn.softplus(-2.0 * pre_tanh))

@@ -75,7 +75,8 @@ def actor_critic_terms(
       values: [T+1], V(x_0) .. V(x_T); no gradient flows through them here.
       rewards: [T].
       discounts: [T], gamma, or 0 where the episode terminated.
-      valid: bool [T], False for reset steps: they have no loss and end every sum.
+      valid: bool [T], False for reset steps: they have no loss and end every sum, whatever
+        their other fields hold; only their value counts, a truncated episode bootstraps from it.
       clips: the clipping thresholds.
       advantage_scale: divisor of the advantages (PopArt's sigma), >0.
 
@@ -91,18 +92,28 @@ def actor_critic_terms(
     if correction not in CORRECTIONS:
         raise UsageError(f"unknown correction {correction!r}; legal: {', '.join(CORRECTIONS)}")
     values = jax.lax.stop_gradient(values)
+    # Cleaned before they are used: where() alone would let a non-finite number through to the
+    # gradient, as 0 * inf.
+    log_probs, behaviour_log_probs, rewards, discounts = (
+        jnp.where(valid, x, 0.0) for x in (log_probs, behaviour_log_probs, rewards, discounts)
+    )
     ratios = jnp.exp(log_probs - behaviour_log_probs)
     constant_ratios = jax.lax.stop_gradient(ratios)
-    weights = constant_ratios if correction == "vtrace" else jnp.ones_like(ratios)
+    if correction == "vtrace":
+        weights, thresholds = constant_ratios, (clips.rho_bar, clips.c_bar, clips.pg_rho_bar)
+    else:
+        # Bounds below 1 would shrink even the ratio 1 of the on-policy targets.
+        weights, thresholds = jnp.ones_like(ratios), (1.0, 1.0, 1.0)
+    rho_bar, c_bar, pg_rho_bar = thresholds
     # A ratio of 0 keeps a reset step out of every sum.
     targets = vtrace(
         values,
         rewards,
         discounts,
         jnp.where(valid, weights, 0.0),
-        rho_bar=clips.rho_bar,
-        c_bar=clips.c_bar,
-        pg_rho_bar=clips.pg_rho_bar,
+        rho_bar=rho_bar,
+        c_bar=c_bar,
+        pg_rho_bar=pg_rho_bar,
         lambda_=clips.lambda_,
     )
     advantages = targets.advantages / advantage_scale
