@@ -117,9 +117,7 @@ def fuse(
     return System(init, update, evaluate, frames_per_update, spec)
 
 
-def train(
-    system: System, num_updates: int
-) -> Callable[[SystemState], tuple[SystemState, Metrics]]:
+def train(system: System, num_updates: int) -> Callable[[SystemState], tuple[SystemState, Metrics]]:
     """The whole run as one pure function: ``lax.scan`` of ``system.update``.
 
     Jit it, vmap it over keys (seeds) or over hyper-parameters, or shard its state.
@@ -133,7 +131,8 @@ def train(
 
     Example::
 
-      system = impala.make(*impala.PRESETS["quick"])
+      preset = impala.PRESETS["quick"]
+      system = impala.make(preset.config, preset.hyper)
       run = jax.jit(lambda key: train(system, 100)(system.init(key)))
       states, metrics = jax.vmap(run)(jax.random.split(jax.random.key(0), 8))
     """
@@ -147,11 +146,13 @@ def train(
 
 
 class Preset(NamedTuple):
-    """A setting with its source: what fixes shapes and branches, and what may be swept.
+    """A named setting of a system.
 
     config: frozen dataclass; sets shapes and branches, hence the compiled program.
     hyper: NamedTuple of numbers; carried in the state, so it can be vmapped over.
+    num_updates: length of the run.
     """
 
     config: PyTree
     hyper: PyTree
+    num_updates: int

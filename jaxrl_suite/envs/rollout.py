@@ -102,7 +102,7 @@ def start(
     task_index = jnp.arange(batch_size, dtype=jnp.int32) % num_tasks
     # An index of its own per environment rather than a slice: the tasks then are data of the
     # state, and another task needs no other program.
-    task = jax.tree.map(lambda leaf: leaf[task_index], tasks)
+    task = jax.tree.map(lambda leaf: jnp.asarray(leaf)[task_index], tasks)
     keys = jax.random.split(key, batch_size)
     episodes, observation = jax.vmap(environment.reset)(keys, task)
     inputs = PolicyInputs(
@@ -318,7 +318,7 @@ def concatenate(batches: list[Sequences]) -> Sequences:
 
 
 def split_axis(x: jax.Array, axis: int, num_tasks: int) -> jax.Array:
-    """[.., B, ..] -> [N, .., B/N, ..]: row n holds the columns of task n, those with b mod N = n."""
+    """[.., B, ..] -> [N, .., B/N, ..]: row n holds the columns b with b mod N = n."""
     shape = (*x.shape[:axis], x.shape[axis] // num_tasks, num_tasks, *x.shape[axis + 1 :])
     return jnp.moveaxis(x.reshape(shape), axis + 1, 0)
 

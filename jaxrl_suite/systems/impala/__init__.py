@@ -1,7 +1,7 @@
 """Multi-task IMPALA: V-trace actor-learner on variants of arcade games, all on the device."""
 
 from jaxrl_suite.systems.impala.config import PRESETS, Config, Hyper
-from jaxrl_suite.systems.impala.evaluate import evaluate_policy, evaluate_random
+from jaxrl_suite.systems.impala.evaluate import evaluate_policy, evaluate_random, record_episodes
 from jaxrl_suite.systems.impala.system import impala_learner, impala_source, make
 from jaxrl_suite.systems.impala.transfer import warm_start
 
@@ -14,5 +14,6 @@ __all__ = [
     "impala_learner",
     "impala_source",
     "make",
+    "record_episodes",
     "warm_start",
 ]

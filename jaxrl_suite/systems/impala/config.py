@@ -19,7 +19,6 @@ class Config:
     num_variants: play the first so many variants of that side; 0 for all.
     num_envs: B, environments stepped in parallel; a multiple of the number of variants.
     unroll_length: T, steps per sequence.
-    num_updates: length of the run.
     time_limit: steps after which an episode is truncated.
     sticky: probability that the last action is repeated.
     network: shape of the network.
@@ -37,7 +36,6 @@ class Config:
     num_variants: int = 0
     num_envs: int = 64
     unroll_length: int = 20
-    num_updates: int = 1000
     time_limit: int = 500
     sticky: float = 0.0
     network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
@@ -80,7 +78,7 @@ class Config:
                 f"num_envs {self.num_envs} cannot be shared evenly by {num_variants} variants; "
                 f"choose a multiple of {num_variants}"
             )
-        for name in ("unroll_length", "num_updates", "time_limit", "eval_episodes"):
+        for name in ("unroll_length", "time_limit", "eval_episodes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0.0 <= self.sticky < 1.0:
@@ -130,13 +128,16 @@ class Hyper(NamedTuple):
     actor_hold: int = 0
 
 
-_GRID = NetworkConfig(torso="grid", grid_channels=16, hidden=128)
-
 PRESETS: dict[str, Preset] = {
-    # Two CPU cores, about a minute a game: ours, chosen for that machine.
+    # Two CPU cores, half a minute a game: ours, chosen for that machine.
     "quick": Preset(
-        Config(network=_GRID, num_envs=64, unroll_length=16, num_updates=800),
-        Hyper(),
+        Config(
+            network=NetworkConfig(torso="grid", grid_channels=16, hidden=128),
+            num_envs=64,
+            unroll_length=16,
+        ),
+        Hyper(learning_rate=2e-3),
+        num_updates=800,
     ),
     # Half an hour on one large GPU: the published network on wide batches; sizes are ours.
     "gpu": Preset(
@@ -144,22 +145,21 @@ PRESETS: dict[str, Preset] = {
             network=NetworkConfig(bfloat16=True),
             num_envs=2048,
             unroll_length=20,
-            num_updates=5000,
             time_limit=1000,
             sticky=0.1,
         ),
         Hyper(),
+        num_updates=5000,
     ),
-    # Espeholt et al. 2018 as released in scalable_agent (its flag defaults): unroll 100, RMSProp
-    # with decay .99 and epsilon .1, rate 4.8e-4 falling to 0, entropy 2.5e-4, baseline .5,
-    # rewards clipped to 1, LSTM of 256, last action and reward as inputs, no gradient clip.
-    # differs: batch 32 and these games; the flag's default batch of 2 serves no accelerator.
+    # Espeholt et al. 2018 as in the flag defaults of their released code: unroll 100, RMSProp with
+    # decay .99 and epsilon .1, rate 4.8e-4 falling to 0, entropy 2.5e-4, baseline .5, rewards
+    # clipped to 1, LSTM of 256, last action and reward as inputs, no gradient clip.
+    # differs: 32 sequences a batch and these games; the flag's batch of 2 serves no accelerator.
     "paper": Preset(
         Config(
             network=NetworkConfig(lstm=256, last_action_reward=True),
             num_envs=32,
             unroll_length=100,
-            num_updates=62_500,
             time_limit=1000,
         ),
         Hyper(
@@ -170,5 +170,6 @@ PRESETS: dict[str, Preset] = {
             rms_epsilon=0.1,
             actor_hold=1,
         ),
+        num_updates=62_500,  # 200 million frames
     ),
 }

@@ -67,7 +67,7 @@ def play(
     num_variants, episodes = len(variants), config.eval_episodes
     environment = build.environment(config)
     start_key, step_key = jax.random.split(key)
-    tasks = arcade.stack_variants(config.game, variants)
+    tasks = arcade.stack_variants(arcade.make(config.game), variants)
     state = rollout.start(environment, tasks, num_variants * episodes, carry, start_key)
     unfinished = jnp.full(num_variants * episodes, jnp.nan)
 
@@ -90,3 +90,27 @@ def play(
         "episode_returns": by_variant,
         "episode_length": jnp.mean(lengths.astype(jnp.float32)),
     }
+
+
+def record_episodes(
+    config: Config, variants: Sequence[str], params: dict, key: jax.Array, *, num_steps: int
+) -> jax.Array:
+    """Films the policy, an environment a variant.
+
+    Returns:
+      uint8 [N, num_steps, height, width, 3].
+    """
+    network = build.network(config)
+    environment = build.environment(config)
+    start_key, step_key = jax.random.split(key)
+    tasks = arcade.stack_variants(arcade.make(config.game), variants)
+    carry = network.initial_carry(len(variants))
+    state = rollout.start(environment, tasks, len(variants), carry, start_key)
+
+    def step(state: rollout.RolloutState, key: jax.Array) -> tuple[rollout.RolloutState, jax.Array]:
+        picture = jax.vmap(environment.render)(state.episodes, state.task)
+        state, _ = rollout.advance(environment, build.policy(network), params, state, key)
+        return state, picture
+
+    _, pictures = jax.lax.scan(step, state, jax.random.split(step_key, num_steps))
+    return jnp.swapaxes(pictures, 0, 1)

@@ -165,7 +165,7 @@ def impala_source(config: Config) -> Source:
     names = config.variants
     source = rollout.rollout(
         build.environment(config),
-        arcade.stack_variants(config.game, names),
+        arcade.stack_variants(arcade.make(config.game), names),
         build.policy(network),
         network.initial_carry(config.num_envs),
         batch_size=config.num_envs,
@@ -192,7 +192,8 @@ def make(config: Config, hyper: Hyper) -> System:
 
     Example::
 
-      system = make(*PRESETS["quick"])
+      preset = PRESETS["quick"]
+      system = make(preset.config, preset.hyper)
       state, metrics = jax.jit(train(system, 100))(system.init(jax.random.key(0)))
     """
     config.check()

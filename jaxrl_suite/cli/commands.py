@@ -1,0 +1,79 @@
+"""What the command line needs to know of a system, whichever it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from jaxrl_suite.core import Preset, System, SystemState, UsageError
+from jaxrl_suite.report.html import Page
+from jaxrl_suite.runtime import checkpoint
+from jaxrl_suite.runtime.jsonable import from_jsonable
+from jaxrl_suite.runtime.mesh import shardings
+from jaxrl_suite.runtime.rundir import Run
+
+
+class Loaded(NamedTuple):
+    """A run with what its record describes, and its newest state."""
+
+    run: Run
+    config: Any
+    hyper: Any
+    system: System
+    state: SystemState
+
+
+class SystemCommands(NamedTuple):
+    """One system on the command line.
+
+    summary: one line for ``jaxrl list``.
+    presets: name -> preset.
+    make: ``(config, hyper) -> System``.
+    headline: the metric to show while training.
+    warm_start: ``(state, params, reset_heads=False) -> state``, for ``--init-from``.
+    eval_options: dataclass of the options of ``jaxrl eval``.
+    evaluate: ``(Loaded, options) -> list of lines``; prints nothing, writes into the run.
+    render_options: dataclass of the options of ``jaxrl render``.
+    render: ``(Loaded, options) -> path`` of the video that was written.
+    report: ``(Page, Run) -> None``, adds the sections of one run.
+    demo: ``short -> {name of a run: its setting}``.
+    inventory: lines for ``jaxrl list``.
+    """
+
+    summary: str
+    presets: dict[str, Preset]
+    make: Callable[[Any, Any], System]
+    headline: str
+    warm_start: Callable[..., SystemState]
+    eval_options: type
+    evaluate: Callable[[Loaded, Any], list[str]]
+    render_options: type
+    render: Callable[[Loaded, Any], Path]
+    report: Callable[[Page, Run], None]
+    demo: Callable[[bool], dict[str, Preset]]
+    inventory: Callable[[], list[str]]
+
+
+def load(run: Run, commands: SystemCommands, mesh: Mesh | None = None) -> Loaded:
+    """The newest state of a run, with its configuration.
+
+    Args:
+      run: the run.
+      commands: of its system.
+      mesh: devices to split the state over; None for a single one.
+
+    Raises:
+      UsageError: no checkpoint yet, a damaged one, or one of another configuration.
+    """
+    preset = next(iter(commands.presets.values()))
+    config = from_jsonable(type(preset.config), run.record.config, "config")
+    hyper = from_jsonable(type(preset.hyper), run.record.hyper, "hyper")
+    system = commands.make(config, hyper)
+    if checkpoint.latest_step(run.checkpoints) is None:
+        raise UsageError(f"{run.path} has no checkpoint yet; train it: jaxrl resume {run.path}")
+    template = jax.eval_shape(lambda: system.init(jax.random.key(run.record.seed), hyper))
+    split = None if mesh is None else shardings(system, mesh, template)
+    state = checkpoint.restore(run.checkpoints, template, shardings=split)
+    return Loaded(run, config, hyper, system, state)

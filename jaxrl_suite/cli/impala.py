@@ -1,0 +1,224 @@
+"""IMPALA on the command line: how its runs are evaluated, shown and reported."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxrl_suite.cli.commands import Loaded, SystemCommands
+from jaxrl_suite.core import Preset, UsageError
+from jaxrl_suite.envs import arcade
+from jaxrl_suite.report import figures, stats, video
+from jaxrl_suite.report.files import write_atomically
+from jaxrl_suite.report.html import Page
+from jaxrl_suite.runtime.jsonable import to_jsonable
+from jaxrl_suite.runtime.metrics import read_metrics
+from jaxrl_suite.runtime.rundir import Run
+from jaxrl_suite.systems import impala
+from jaxrl_suite.systems.impala.config import Config
+
+_EVALUATION = "evaluation.json"
+_VIDEO = "episodes.gif"
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalOptions:
+    """Zero-shot evaluation of the newest checkpoint beside the random policy.
+
+    variants: "all" (both sides of the split), "train", "unseen", or names joined by commas.
+    split: split to take the sides from; empty for the run's own.
+    episodes: per variant; 0 for the run's own number.
+    seed: of the episodes.
+    """
+
+    variants: str = "all"
+    split: str = ""
+    episodes: int = 0
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderOptions:
+    """A video of the newest checkpoint, a tile a variant.
+
+    variants: "train", "unseen", or names joined by commas.
+    split: split to take the sides from; empty for the run's own.
+    count: at most so many tiles.
+    steps: of every environment.
+    fps: steps per second.
+    seed: of the episodes.
+    """
+
+    variants: str = "unseen"
+    split: str = ""
+    count: int = 8
+    steps: int = 150
+    fps: int = 12
+    seed: int = 0
+
+
+def _sides(config: Config, variants: str, split_name: str) -> list[tuple[str, str]]:
+    """The chosen variants as (side, name): side is what the run did with the variant."""
+    split = arcade.load_split(config.game, split_name or config.split)
+    if variants in ("all", *split._fields):
+        chosen = [
+            name
+            for side, names in zip(split._fields, split, strict=True)
+            if variants in ("all", side)
+            for name in names
+        ]
+    else:
+        chosen = variants.split(",")
+    played = set(config.variants)
+    return [("trained on" if name in played else "never seen", name) for name in chosen]
+
+
+def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
+    """Plays the chosen variants and writes the returns into the run."""
+    config = loaded.config
+    if options.episodes < 0:
+        raise UsageError(f"episodes must be at least 0, not {options.episodes}")
+    sides = _sides(config, options.variants, options.split)
+    names = [name for _, name in sides]
+    config = dataclasses.replace(config, eval_episodes=options.episodes or config.eval_episodes)
+    key = jax.random.key(options.seed)
+    play = jax.jit(lambda p, k: impala.evaluate_policy(config, names, p, k)["episode_returns"])
+    baseline = jax.jit(lambda k: impala.evaluate_random(config, names, k)["episode_returns"])
+    trained = np.asarray(play(loaded.state.learner.params, key))
+    random = np.asarray(baseline(key))
+    row = {
+        "update": int(loaded.state.num_updates),
+        "seed": options.seed,
+        "variants": names,
+        "sides": [side for side, _ in sides],
+        "factors": [arcade.make(config.game).describe(name) for name in names],
+        "trained": trained,
+        "random": random,
+    }
+    text = json.dumps(to_jsonable(row)) + "\n"
+    path = write_atomically(loaded.run.path / _EVALUATION, text.encode())
+    lines = []
+    for side in dict.fromkeys(row["sides"]):
+        rows = [i for i, (s, _) in enumerate(sides) if s == side]
+        ours, theirs = (stats.mean_interval(x[rows].mean(axis=0)) for x in (trained, random))
+        lines.append(
+            f"{config.game}, {len(rows)} variants {side}: return {ours.point:.2f} "
+            f"[{ours.low:.2f}, {ours.high:.2f}], random policy {theirs.point:.2f} "
+            f"({trained.shape[1]} episodes a variant)"
+        )
+    return [*lines, f"written: {path}"]
+
+
+def render(loaded: Loaded, options: RenderOptions) -> Path:
+    """Plays the chosen variants side by side and writes a GIF."""
+    config = loaded.config
+    names = [name for _, name in _sides(config, options.variants, options.split)]
+    names = names[: max(1, options.count)]
+    describe = arcade.make(config.game).describe
+    frames = jax.jit(
+        lambda p, k: impala.record_episodes(config, names, p, k, num_steps=options.steps)
+    )(loaded.state.learner.params, jax.random.key(options.seed))
+    labels = [f"{name} {_short(describe(name))}" for name in names]
+    path = loaded.run.figures / _VIDEO
+    return video.write_gif(video.tile(np.asarray(frames), labels=labels), path, options.fps)
+
+
+def _short(factors: dict[str, object]) -> str:
+    return " ".join(str(value) for value in factors.values() if value not in ("no", "normal"))
+
+
+def report(page: Page, run: Run) -> None:
+    """Learning curve, returns per variant, policy lag, video."""
+    game = run.record.config["game"]
+    rows = [row for row in read_metrics(run.metrics) if row.get("return") is not None]
+    page.section(f"{game}: {run.path.name}")
+    if rows:
+        frames = np.array([row["frames"] for row in rows])
+        returns = np.array([[row["return"] for row in rows]], dtype=float)
+        figure = figures.curves(
+            {"training variants": (frames, returns)},
+            x_label="environment frames",
+            y_label="return of an episode",
+            title=f"Learning {game}",
+            subtitle=f"mean of {len(rows[-1]['return_per_variant'])} variants, one seed",
+        )
+        figures.save(figure, run.figures / "learning")
+        page.figure(figure, "Return of the last finished episode of every environment.")
+    evaluation = run.path / _EVALUATION
+    if evaluation.is_file():
+        _report_evaluation(page, run, game, json.loads(evaluation.read_text()))
+    if (run.figures / _VIDEO).is_file():
+        page.gif(run.figures / _VIDEO, "Episodes of the trained policy, a tile a variant.")
+    if rows:
+        last = rows[-1]
+        header = ["frames", "wall time, s", "frames/s", "entropy, nats", "mean lag, updates"]
+        header += ["mean ratio", "effective sample size"]
+        names = ["entropy", "lag_mean", "ratio_mean", "effective_sample_size"]
+        speed = np.median([row["frames_per_second"] for row in rows])
+        values = [last["frames"], round(last["wall_seconds"], 1), round(float(speed))]
+        page.table(header, [values + [round(last[name], 4) for name in names]], "The last row.")
+    page.facts(dataclasses.asdict(run.record), title=f"Run facts of {run.path.name}")
+
+
+def _report_evaluation(page: Page, run: Run, game: str, row: dict) -> None:
+    trained, random = (np.array(row[name], dtype=float).T for name in ("trained", "random"))
+    groups = [
+        f"{name}  {_short(factors)}"
+        for name, factors in zip(row["variants"], row["factors"], strict=True)
+    ]
+    figure = figures.bars(
+        groups,
+        {"trained": trained, "random": random},
+        x_label="return of an episode",
+        sections=row["sides"],
+        title=f"{game}: every variant",
+        subtitle=f"mean and 95% interval over {trained.shape[0]} episodes of one run",
+    )
+    figures.save(figure, run.figures / "variants")
+    for side in dict.fromkeys(row["sides"]):
+        rows = [i for i, s in enumerate(row["sides"]) if s == side]
+        ours, theirs = trained[:, rows].mean(), random[:, rows].mean()
+        page.text(
+            f"{len(rows)} variants {side}: mean return {ours:.2f}, of the random policy "
+            f"{theirs:.2f}, {ours / theirs:.1f} times as much."
+        )
+    page.figure(figure, "Trained policy and random policy on every variant.")
+
+
+def demo(short: bool) -> dict[str, Preset]:
+    """The quick preset on every game; when short, a few updates of a few variants of one."""
+    quick = impala.PRESETS["quick"]
+    if short:
+        small = dataclasses.replace(quick.config, num_variants=4, time_limit=60, eval_episodes=4)
+        return {"breakout": quick._replace(config=small, num_updates=40)}
+    return {
+        game: quick._replace(config=dataclasses.replace(quick.config, game=game))
+        for game in arcade.GAMES
+    }
+
+
+def inventory() -> list[str]:
+    """The games and what of them can be varied."""
+    lines = []
+    for game in arcade.GAMES.values():
+        factors = ", ".join(f"{f.name} {'/'.join(map(str, f.values))}" for f in game.factors)
+        lines.append(f"{game.name}: {len(game.variants)} variants ({factors})")
+    return lines
+
+
+COMMANDS = SystemCommands(
+    summary="V-trace actor-learner, pretrained on many variants of a game",
+    presets=impala.PRESETS,
+    make=impala.make,
+    headline="return",
+    warm_start=impala.warm_start,
+    eval_options=EvalOptions,
+    evaluate=evaluate,
+    render_options=RenderOptions,
+    render=render,
+    report=report,
+    demo=demo,
+    inventory=inventory,
+)

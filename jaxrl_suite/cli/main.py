@@ -1,0 +1,74 @@
+"""Entry point: chooses the command, and turns errors into one line and an exit code."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from jaxrl_suite.core import UsageError
+from jaxrl_suite.runtime.interrupt import Interrupted
+
+_HELP = """\
+usage: jaxrl COMMAND ...
+
+  list                          systems, presets, games and the runs made so far
+  train SYSTEM [PRESET] ...     train; `jaxrl train SYSTEM PRESET --help` lists every setting
+  resume RUN ...                go on with a stopped run, bit for bit
+  eval RUN ...                  evaluate the newest checkpoint
+  render RUN ...                write a video of the newest checkpoint
+  report RUN [RUN ...]          write one HTML page about runs
+  demo [--short]                train the quick preset of every system and report on it
+
+RUN is a directory, or SYSTEM/NAME or NAME under runs/.
+"""
+
+
+def _commands() -> dict[str, Callable[[list[str]], None]]:
+    # Imported here: `jaxrl --help` should not wait for jax.
+    from jaxrl_suite.cli import demo, inspecting, training
+
+    return {
+        "list": inspecting.list_everything,
+        "train": training.train,
+        "resume": training.resume,
+        "eval": inspecting.evaluate,
+        "render": inspecting.render,
+        "report": inspecting.report,
+        "demo": demo.demo,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+      argv: arguments without the program's name; None for those of the process.
+
+    Returns:
+      The exit code: 0; 2 for bad input, with one line that says how to mend it; 130 or 143
+      after Ctrl-C or SIGTERM.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_HELP, end="")
+        return 0 if arguments else 2
+    name, *rest = arguments
+    errors = Console(stderr=True, highlight=False)
+    try:
+        commands = _commands()
+        if name not in commands:
+            raise UsageError(f"unknown command {name!r}; legal: {', '.join(commands)}")
+        from jaxrl_suite.runtime.compile_cache import enable_compile_cache
+
+        enable_compile_cache()
+        commands[name](rest)
+    except UsageError as error:
+        errors.print(f"jaxrl: {error}", markup=False, soft_wrap=True)
+        return 2
+    except Interrupted as interrupted:
+        errors.print(f"jaxrl: {interrupted}", markup=False, soft_wrap=True)
+        return interrupted.code
+    except KeyboardInterrupt:
+        errors.print("jaxrl: interrupted")
+        return 130
+    return 0

@@ -1,0 +1,18 @@
+"""The systems that the command line knows."""
+
+from jaxrl_suite.cli import impala
+from jaxrl_suite.cli.commands import SystemCommands
+from jaxrl_suite.core import UsageError
+
+SYSTEMS: dict[str, SystemCommands] = {"impala": impala.COMMANDS}
+
+
+def commands_of(name: str) -> SystemCommands:
+    """The commands of a system.
+
+    Raises:
+      UsageError: there is no such system.
+    """
+    if name not in SYSTEMS:
+        raise UsageError(f"unknown system {name!r}; legal: {', '.join(SYSTEMS)}")
+    return SYSTEMS[name]
