@@ -211,9 +211,12 @@ def bars(
         ax.grid(axis="x")
         ax.axvline(0, color=style.MUTED, linewidth=0.8)
         ax.spines["left"].set_visible(False)
-        _finish(ax, x_label, None, title, subtitle or data.caption(with_x, "whiskers"))
-        if len(series) > 1:
-            _legend(ax)
+        if len(series) > 1:  # on top, where a tall chart is read first
+            ax.legend(
+                loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=4, frameon=False, handlelength=1
+            )
+        lift = 20 * -(-len(series) // 4) if len(series) > 1 else 0
+        _finish(ax, x_label, None, title, subtitle or data.caption(with_x, "whiskers"), lift)
     return ax.figure
 
 
@@ -319,12 +322,17 @@ def _whiskers(
 
 
 def _finish(
-    ax: "Axes", x_label: str, y_label: str | None, title: str | None, subtitle: str | None
+    ax: "Axes",
+    x_label: str,
+    y_label: str | None,
+    title: str | None,
+    subtitle: str | None,
+    lift: float = 0,
 ) -> None:
     ax.set_xlabel(x_label)
     if y_label:
         ax.set_ylabel(y_label)
-    style.head(ax, title, subtitle)
+    style.head(ax, title, subtitle, lift)
 
 
 def _abbreviate(axis: "Axis") -> None:

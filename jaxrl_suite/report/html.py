@@ -153,7 +153,7 @@ class Page:
         # Points become somewhat larger pixels: a page is read from further away than paper.
         text = re.sub(
             r'<svg ([^>]*?)width="([\d.]+)pt"',
-            lambda m: f'<svg {m[1]}style="width: {1.75 * float(m[2]):.0f}px"',
+            lambda m: f'<svg {m[1]}style="--width: {1.75 * float(m[2]):.0f}px"',
             text,
             count=1,
         )

@@ -103,16 +103,16 @@ def ramp() -> "Colormap":
     return LinearSegmentedColormap.from_list("ramp", ["#e6eff7", "#7db2da", "#0072b2", "#08395c"])
 
 
-def head(ax: "Axes", title: str | None, subtitle: str | None) -> None:
-    """Title and subtitle, flush left above the axes."""
+def head(ax: "Axes", title: str | None, subtitle: str | None, lift: float = 0) -> None:
+    """Title and subtitle, flush left above the axes and `lift` points of something else."""
     at = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
-    lines = len(subtitle.splitlines()) if subtitle else 0
+    lift += 10
     if subtitle:
         ax.annotate(
-            subtitle, xytext=(0, 10), va="bottom", color=MUTED, size=8.5, linespacing=1.4, **at
+            subtitle, xytext=(0, lift), va="bottom", color=MUTED, size=8.5, linespacing=1.4, **at
         )
+        lift += 13 * len(subtitle.splitlines())
     if title:
-        lift = 10 + 13 * lines
         ax.annotate(title, xytext=(0, lift), va="bottom", weight="bold", size=11, **at)
 
 
