@@ -12,6 +12,7 @@ several hosts process 0 gathers, writes and reads alone; hosts need not share a 
 import errno
 import json
 import logging
+import math
 import os
 import shutil
 import zlib
@@ -70,31 +71,49 @@ def _write(directory: Path, step: int, described: list, arrays: list, keep: int)
         manifest.append(entry | {"key_impl": impl, "crc32": _crc(array)})
         if array.size:  # orbax refuses empty arrays; their shape in the manifest says it all
             data[_name(entry)] = array
+    try:
+        _write_whole(directory, step, data, {"step": step, "leaves": manifest})
+    except Exception as e:  # tensorstore wraps a full disk in ValueError and others
+        error = _save_error(e, directory, step, sum(a.nbytes for a in arrays))
+        if error is None:
+            raise
+        raise error from e
+    _remove(directory, steps(directory)[:-keep])
+
+
+def _write_whole(directory: Path, step: int, data: dict, manifest: dict) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for leftover in directory.glob(f"*{_TMP}"):  # of a killed save
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary = directory / f"{step}{_TMP}"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(directory)
         temporary.mkdir()
         _orbax_save(temporary / _ARRAYS, data)
-        write_synced(temporary / _MANIFEST, json.dumps({"step": step, "leaves": manifest}))
-        if (directory / str(step)).exists():  # a corrupt one that a resumed run has passed again
-            shutil.rmtree(directory / str(step))
-        os.rename(temporary, directory / str(step))
-    except Exception as e:  # tensorstore wraps a full disk in ValueError and others
+        write_synced(temporary / _MANIFEST, json.dumps(manifest))
+    except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise _save_error(e, directory, step, sum(a.nbytes for a in arrays)) from e
-    for old in steps(directory)[:-keep]:
-        shutil.rmtree(directory / str(old), ignore_errors=True)
+        raise
+    # A run that went back to an earlier checkpoint has left these behind.
+    _remove(directory, [s for s in steps(directory) if s >= step])
+    os.rename(temporary, directory / str(step))
 
 
-def _save_error(error: Exception, directory: Path, step: int, needed: int) -> Exception:
-    """One line with the remedy for what a user can mend; anything else as it is."""
+def _remove(directory: Path, which: list[int]) -> None:
+    """Takes the number away first, so that a kill in between leaves no half checkpoint."""
+    for step in which:
+        doomed = directory / f"{step}.old{_TMP}"
+        os.rename(directory / str(step), doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _save_error(error: Exception, directory: Path, step: int, needed: int) -> UsageError | None:
+    """One line with the remedy for what a user can mend; None for anything else."""
     text = str(error)
     code = error.errno if isinstance(error, OSError) else None
     newest = latest_step(directory)
     kept = "no earlier checkpoint" if newest is None else f"checkpoint {newest} is intact"
     resume = f"then go on with: jaxrl resume {directory.parent}"
-    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "quota" in text.lower():
+    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "quota exceeded" in text:
         free = shutil.disk_usage(_existing(directory)).free
         return UsageError(
             f"disk full: checkpoint {step} needs about {needed:,} bytes in {directory}, "
@@ -105,7 +124,7 @@ def _save_error(error: Exception, directory: Path, step: int, needed: int) -> Ex
             f"cannot write checkpoint {step} in {directory}: {error.__class__.__name__} "
             f"({os.strerror(code or errno.EACCES)}); {kept}; make it writable, {resume}"
         )
-    return error
+    return None
 
 
 def restore(
@@ -125,15 +144,12 @@ def restore(
     Raises:
       UsageError: no such checkpoint, one of another config, or a damaged one.
     """
-    read = hosts.on_main(lambda: _read_matching(directory, template, step))
     leaves, structure = jax.tree.flatten(template)
+    read = hosts.on_main(lambda: _read_matching(directory, template, step))
+    if jax.process_count() > 1:
+        read = _broadcast(leaves, read)
     places = [None] * len(leaves) if shardings is None else jax.tree.leaves(shardings)
-    out = []
-    for i, (leaf, where) in enumerate(zip(leaves, places, strict=True)):
-        value, impl = read[i] if read is not None else (None, None)
-        if jax.process_count() > 1:
-            value, impl = _broadcast(leaf, value, impl)
-        out.append(place(value, where, impl))
+    out = [place(value, where, impl) for (value, impl), where in zip(read, places, strict=True)]
     return jax.tree.unflatten(structure, out)
 
 
@@ -222,21 +238,20 @@ def _existing_step(directory: Path, step: int | None) -> int:
     return there[-1] if step is None else step
 
 
-def _remove_leftovers(directory: Path) -> None:
-    """What a killed save has left."""
-    for path in directory.glob(f"*{_TMP}"):
-        shutil.rmtree(path, ignore_errors=True)
+def _broadcast(leaves: list, read: list | None) -> list:
+    """What process 0 has read, on every process, bit for bit."""
+    impls = hosts.on_all(lambda: [impl for _, impl in read])
+    whole = b"" if read is None else b"".join(value.tobytes() for value, _ in read)
+    buffer, out = hosts.broadcast_bytes(whole), []
+    for leaf, impl in zip(leaves, impls, strict=True):
+        shape, dtype = _data_shape(leaf), jnp.dtype(jnp.uint32 if is_key(leaf) else leaf.dtype)
+        size = math.prod(shape) * dtype.itemsize
+        out.append((np.frombuffer(buffer[:size], dtype).reshape(shape), impl))
+        buffer = buffer[size:]
+    return out
 
 
-def _broadcast(leaf: Any, value: np.ndarray | None, impl: str | None) -> tuple[np.ndarray, Any]:
-    """One leaf from process 0 to all, bit for bit."""
-    header = json.dumps(impl if value is None else [impl, str(value.dtype)])
-    impl, dtype = json.loads(hosts.broadcast_bytes(header.encode()))
-    data = hosts.broadcast_bytes(b"" if value is None else np.ascontiguousarray(value).tobytes())
-    return np.frombuffer(data, jnp.dtype(dtype)).reshape(_data_shape(leaf)), impl
-
-
-def _orbax(directory: Path) -> tuple[Any, Any]:
+def _orbax() -> tuple[Any, Any]:
     """The module and a checkpointer; imported here because that takes seconds."""
     import orbax.checkpoint as ocp
 
@@ -250,13 +265,13 @@ def _orbax(directory: Path) -> tuple[Any, Any]:
 
 def _orbax_save(path: Path, data: dict[str, np.ndarray]) -> None:
     with _quiet():
-        ocp, checkpointer = _orbax(path)
+        ocp, checkpointer = _orbax()
         checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(data))
 
 
 def _orbax_restore(path: Path) -> dict[str, np.ndarray]:
     with _quiet():
-        ocp, checkpointer = _orbax(path)
+        ocp, checkpointer = _orbax()
         names = checkpointer.metadata(path.absolute()).item_metadata.tree
         as_numpy = dict.fromkeys(names, ocp.RestoreArgs(restore_type=np.ndarray))
         return checkpointer.restore(

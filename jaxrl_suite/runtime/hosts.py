@@ -45,8 +45,11 @@ def broadcast_bytes(data: bytes) -> bytes:
     if jax.process_count() == 1:
         return data
     size = int(multihost_utils.broadcast_one_to_all(np.uint32(len(data))))
-    buffer = np.frombuffer(data, np.uint8) if is_main() else np.zeros(size, np.uint8)
-    return np.asarray(multihost_utils.broadcast_one_to_all(buffer)).astype(np.uint8).tobytes()
+    # Few distinct sizes, for every size is a program to compile.
+    buffer = np.zeros(-(-size // 1024) * 1024, np.uint8)
+    if is_main():
+        buffer[:size] = np.frombuffer(data, np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(buffer))[:size].tobytes()
 
 
 def on_main(function: Callable[[], Any]) -> Any:

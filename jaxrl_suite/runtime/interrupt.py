@@ -5,8 +5,8 @@ import threading
 import types
 
 
-class Interrupted(Exception):
-    """A run was stopped from outside.
+class Interrupted(BaseException):
+    """A run was stopped from outside; no ``except Exception`` on its way may swallow it.
 
     code: what the process should exit with, 128 + the signal (130 Ctrl-C, 143 SIGTERM).
     """

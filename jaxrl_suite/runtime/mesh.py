@@ -62,7 +62,8 @@ def _check_divisible(mesh: Mesh, specs: PyTree, state: PyTree) -> None:
     }
     common = math.gcd(*split.values()) if split else 0
     if common % mesh.size:
-        legal = [n for n in range(1, jax.device_count() + 1) if common % n == 0]
+        there = max(mesh.size, jax.device_count())
+        legal = [n for n in range(1, there + 1) if common % n == 0]
         path, size = next((p, s) for p, s in split.items() if s % mesh.size)
         raise UsageError(
             f"a batch of {size} (state{path}) cannot be split over {mesh.size} devices; legal "

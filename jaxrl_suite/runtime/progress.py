@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -18,8 +19,8 @@ def make_console() -> Console:
 
 
 def say(console: Console, text: str) -> None:
-    """One line as it is: not wrapped, and ``[...]`` is no markup."""
-    console.print(text, markup=False, soft_wrap=True)
+    """One line as it is: not wrapped, not coloured, ``[...]`` is no markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class Reporter:
@@ -54,9 +55,9 @@ class Reporter:
     def update(self, row: dict) -> None:
         """Takes the newest row; prints a line only when the last one is old."""
         numbers = f"{row['frames']:,} frames, {row['frames_per_second']:,.0f}/s"
-        value = row.get(self._headline)
-        if value is not None:
-            numbers += f", {self._headline} {value:.4g}"
+        values = np.asarray(row.get(self._headline, np.nan), np.float64)
+        if np.isfinite(values).any():  # of an array, one number a task, the mean
+            numbers += f", {self._headline} {values[np.isfinite(values)].mean():.4g}"
         if self._bar is not None:
             self._bar.update(self._task, completed=row["update"], numbers=numbers)
             return

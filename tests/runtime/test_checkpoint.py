@@ -62,6 +62,12 @@ def test_keeps_the_newest(tmp_path):
         checkpoint.restore(tmp_path, template, 5)
 
 
+def test_going_back_gives_up_the_later_ones(tmp_path):
+    for step in (5, 10, 7):
+        checkpoint.save(tmp_path, step, {"a": jnp.array(step)})
+    assert checkpoint.steps(tmp_path) == [5, 7]
+
+
 def test_none_yet(tmp_path):
     assert checkpoint.latest_step(tmp_path / "none") is None
     with pytest.raises(UsageError, match="no checkpoint in"):

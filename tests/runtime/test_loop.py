@@ -1,3 +1,4 @@
+import functools
 import io
 import os
 import signal
@@ -30,40 +31,31 @@ def test_100_and_100_are_200(tmp_path):
     parts_run, parts = toy.train(tmp_path, "parts", system, num_updates=20)
     assert_same(whole, parts)
     assert rows(whole_run) == rows(parts_run)
-    assert [row["update"] for row in rows(parts_run)] == [5, 10, 15, 20]
+    made = metrics.read_metrics(parts_run.metrics)
+    assert [row["update"] for row in made] == [5, 10, 15, 20]
+    walls = [row["wall_seconds"] for row in made]  # the clock goes on after resuming
+    assert walls[0] > 0
+    assert walls == sorted(walls)
 
 
 def test_where_a_run_is_cut_does_not_matter(tmp_path):
     system = toy.make()
-    _, fives = toy.train(tmp_path, "fives", system, num_updates=14)
-    _, ones = toy.train(tmp_path, "ones", system, num_updates=14, log_every=1, checkpoint_every=1)
+    fives_run, fives = toy.train(tmp_path, "fives", system, num_updates=7, evaluate_every=5)
+    every = {"log_every": 1, "checkpoint_every": 1}
+    _, ones = toy.train(tmp_path, "ones", system, num_updates=7, **every)
     assert_same(fives, ones)
-    # Against the scan of core, which is another program, equal to rounding.
-    scanned, _ = jax.jit(train(system, 14))(system.init(jax.random.key(0)))
-    np.testing.assert_allclose(
-        scanned.learner.params["w"], fives.learner.params["w"], rtol=1e-5, atol=1e-6
-    )
 
-
-def test_a_row_is_the_mean_of_its_updates_without_nan(tmp_path):
-    system = toy.make()
-    run, _ = toy.train(tmp_path, "a", system, num_updates=7, evaluate_every=5)
-    _, each = jax.jit(train(system, 7))(system.init(jax.random.key(0)))
-    first, last = metrics.read_metrics(run.metrics)
+    # The scan of core is another program: equal to rounding. A row is the mean of its updates,
+    # without those that are NaN.
+    scanned, each = jax.jit(train(system, 7))(system.init(jax.random.key(0)))
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4)
+    close(scanned.learner.params["w"], fives.learner.params["w"])
+    first, last = metrics.read_metrics(fives_run.metrics)
     assert (first["update"], first["frames"], last["update"]) == (5, 40, 7)
-    np.testing.assert_allclose(first["loss"], each["loss"][:5].mean(), rtol=1e-4)
-    np.testing.assert_allclose(last["params"], each["params"][5:].mean(0), rtol=1e-4)
-    np.testing.assert_allclose(first["sometimes"], np.nanmean(each["sometimes"][:5]), rtol=1e-4)
+    close(first["loss"], each["loss"][:5].mean())
+    close(last["params"], each["params"][5:].mean(0))
+    close(first["sometimes"], np.nanmean(each["sometimes"][:5]))
     assert set(last) >= {"wall_seconds", "frames_per_second", "eval/bias"}
-
-
-def test_wall_seconds_go_on_after_resuming(tmp_path):
-    system = toy.make()
-    toy.train(tmp_path, "a", system, num_updates=10)
-    run, _ = toy.train(tmp_path, "a", system, num_updates=20)
-    walls = [row["wall_seconds"] for row in metrics.read_metrics(run.metrics)]
-    assert walls == sorted(walls)
-    assert walls[0] > 0
 
 
 def test_not_finite_stops_and_names_the_last_good(tmp_path):
@@ -87,40 +79,35 @@ def test_intervals_must_fit(tmp_path, option):
         toy.train(tmp_path, "a", toy.make(), num_updates=10, **option)
 
 
-def test_a_finished_run_is_left_alone(tmp_path):
-    system = toy.make()
-    run, _ = toy.train(tmp_path, "a", system, num_updates=10)
-    before = run.metrics.read_bytes()
-    out = Console(file=io.StringIO())
-    toy.train(tmp_path, "a", system, num_updates=10, console=out)
-    assert "has made its 10 updates" in out.file.getvalue()
-    assert run.metrics.read_bytes() == before
+class ListSink:
+    def __init__(self):
+        self.updates, self.closed = [], False
 
+    def write(self, row):
+        self.updates.append(row["update"])
 
-def test_sinks_get_every_row_and_are_closed(tmp_path):
-    class Sink:
-        seen, closed = [], False
-
-        def write(self, row):
-            self.seen.append(row["update"])
-
-        def close(self):
-            self.closed = True
-
-    sink = Sink()
-    toy.train(tmp_path, "a", toy.make(), num_updates=10, sinks=[sink])
-    assert (sink.seen, sink.closed) == ([5, 10], True)
+    def close(self):
+        self.closed = True
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_what_is_printed(tmp_path, terminal):
+def test_what_is_printed_and_handed_on(tmp_path, terminal):
+    system, sink = toy.make(), ListSink()
     out = Console(file=io.StringIO(), force_terminal=terminal, width=200)
-    toy.train(tmp_path, "a", toy.make(), num_updates=10, console=out, headline="loss")
+    options = {"num_updates": 10, "console": out, "headline": "params", "sinks": [sink]}
+    run, _ = toy.train(tmp_path, "a", system, **options)
     text = out.file.getvalue()
-    for part in ("compiling the training program", "compiled in", "toy/a", "80 frames", "loss"):
+    for part in ("compiling the training program", "compiled in", "toy/a", "80 frames", "params"):
         assert part in text
     if not terminal:
         assert len(text.splitlines()) == 3  # no line for every row
+    assert (sink.updates, sink.closed) == ([5, 10], True)
+
+    # A finished run is left alone.
+    before = run.metrics.read_bytes()
+    toy.train(tmp_path, "a", system, **options)
+    assert "has made its 10 updates" in out.file.getvalue()
+    assert run.metrics.read_bytes() == before
 
 
 def test_second_signal_stops_at_once():

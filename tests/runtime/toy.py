@@ -126,7 +126,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("root", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--num-updates", type=int, default=40)
+    parser.add_argument("--num-updates", type=int, nargs="+", help="train to each, resuming")
     parser.add_argument("--log-every", type=int, default=5)
     parser.add_argument("--checkpoint-every", type=int, default=10)
     parser.add_argument("--slow", type=int, default=0)
@@ -138,16 +138,12 @@ def main():
     try:
         if args.coordinator:
             hosts.initialize_distributed(args.coordinator, 2, args.process)
-        train(
-            args.root,
-            args.name,
-            make(slow=args.slow),
-            num_updates=args.num_updates,
-            mesh=meshes.make_mesh() if args.mesh else None,
-            log_every=args.log_every,
-            checkpoint_every=args.checkpoint_every,
-            evaluate_every=args.checkpoint_every,
-        )
+        mesh = meshes.make_mesh() if args.mesh else None
+        intervals = {"log_every": args.log_every, "checkpoint_every": args.checkpoint_every}
+        intervals["evaluate_every"] = args.checkpoint_every
+        system = make(slow=args.slow)
+        for target in args.num_updates:
+            train(args.root, args.name, system, num_updates=target, mesh=mesh, **intervals)
     except interrupt.Interrupted as e:
         print(e, file=sys.stderr)
         sys.exit(e.code)
