@@ -26,7 +26,8 @@ class Sequences(NamedTuple):
 
     observation: [T+1, B, ...].
     first: bool [T+1, B], the observation opens an episode.
-    last_action: int32 [T+1, B], executed before the observation; 0 where first.
+    last_action: int32 [T+1, B], chosen before the observation (a sticky environment may have
+      executed another, which the agent is not told); 0 where first.
     last_reward: float32 [T+1, B], received with the observation; 0 where first.
     action: int32 [T, B].
     behaviour_log_prob: float32 [T, B], log mu(a_t|x_t), nats.
