@@ -76,7 +76,8 @@ def variant(spawn: str, gold: str, drifting: str, blinking: str, speed: str) -> 
     )
 
 
-def _observe(state: State, variant: Variant) -> jax.Array:
+def observe(state: State, variant: Variant) -> jax.Array:
+    """The planes of PLANES, bool [SIZE, SIZE, len(PLANES)]."""
     shown = ~variant.blinking | (state.blink > BLINK_INTERVAL)
     gold = jnp.where(shown, state.gold, 0)
     enemies = jnp.where(shown, state.enemies, 0)
@@ -103,7 +104,7 @@ def reset(key: jax.Array, variant: Variant) -> tuple[State, jax.Array]:
         drift=jnp.int32(DRIFT_INTERVAL),
         blink=jnp.int32(2 * BLINK_INTERVAL),
     )
-    return state, _observe(state, variant)
+    return state, observe(state, variant)
 
 
 def _tick(clock: jax.Array, interval: jax.Array | int) -> tuple[jax.Array, jax.Array]:
@@ -180,7 +181,7 @@ def step(
     state, gold_after, struck_after = _collect(state)
     reward = gold_before.astype(jnp.float32) + gold_after.astype(jnp.float32)
     return state, TimeStep(
-        _observe(state, variant), reward, struck_before | struck_after, jnp.bool_(False)
+        observe(state, variant), reward, struck_before | struck_after, jnp.bool_(False)
     )
 
 

@@ -59,11 +59,21 @@ def occupied(board: jax.Array) -> jax.Array:
     return ((board[:, None] >> ROWS[None, :]) & 1) != 0
 
 
+def _computed_once(words: jax.Array) -> jax.Array:
+    """Its argument, in a form that XLA does not compute anew wherever it is used.
+
+    XLA for CPU would fuse the whole step into the expansion of words to cells, and so repeat it
+    for each cell of a row; an optimization barrier is gone before fusion. It never repeats a
+    remainder, though, and this one changes nothing: a word is less than 2^31 - 1. Measured with
+    jax 0.10.2 on Space Invaders in `episodic`: 4 times as fast.
+    """
+    return jax.lax.rem(words, jnp.int32(2**31 - 1))
+
+
 def planes(*boards: jax.Array) -> jax.Array:
     """Boards as an observation: bool [SIZE, SIZE, len(boards)]."""
-    words = jnp.stack(
-        boards
-    )  # the plane axis moves last at the end: columns side by side vectorise
+    words = _computed_once(jnp.stack(boards))
+    # The plane axis moves last at the end, because columns side by side vectorise.
     return jnp.moveaxis(((words[:, :, None] >> ROWS[None, None, :]) & 1) != 0, 0, -1)
 
 

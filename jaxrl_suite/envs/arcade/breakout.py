@@ -88,7 +88,8 @@ def _ahead(row, column, down, right):
     return row + down, column + right, down, right
 
 
-def _observe(state: State, variant: Variant) -> jax.Array:
+def observe(state: State, variant: Variant) -> jax.Array:
+    """The planes of PLANES, bool [SIZE, SIZE, len(PLANES)]."""
     row, column, _, _ = _ahead(state.row, state.column, state.down, state.right)
     shown = state.hit | ~variant.invisible
     return board.planes(
@@ -114,7 +115,7 @@ def reset(key: jax.Array, variant: Variant) -> tuple[State, jax.Array]:
         rests=variant.slow,
         hit=jnp.bool_(False),
     )
-    return state, _observe(state, variant)
+    return state, observe(state, variant)
 
 
 def step(
@@ -159,7 +160,7 @@ def step(
         hit=brick,
     )
     reward = brick.astype(jnp.float32)
-    return state, TimeStep(_observe(state, variant), reward, lost, jnp.bool_(False))
+    return state, TimeStep(observe(state, variant), reward, lost, jnp.bool_(False))
 
 
 def render(state: State, variant: Variant) -> jax.Array:

@@ -85,7 +85,8 @@ def _chicken(state: State) -> jax.Array:
     return board.put(state.row, 1 << CHICKEN_COLUMN)
 
 
-def _observe(state: State, variant: Variant) -> jax.Array:
+def observe(state: State, variant: Variant) -> jax.Array:
+    """The planes of PLANES, bool [SIZE, SIZE, len(PLANES)]."""
     cars = _cars(state)
     velocity = _lanes(variant.velocity)
     ahead = board.shift_columns(cars, velocity > 0)
@@ -107,7 +108,7 @@ def reset(key: jax.Array, variant: Variant) -> tuple[State, jax.Array]:
     nibbles = (jax.random.bits(key) >> np.arange(0, 32, 4, dtype=np.uint32)) & 0xF
     cars = ((nibbles * CIRCUIT) >> 4).astype(jnp.int32)
     state = State(row=jnp.int32(START_ROW), rests=jnp.bool_(False), cars=cars)
-    return state, _observe(state, variant)
+    return state, observe(state, variant)
 
 
 def step(
@@ -129,7 +130,7 @@ def step(
     row = jnp.where(crossed, START_ROW, jnp.where(knocked, back, row))
     state = state._replace(row=row)
     never = jnp.bool_(False)
-    return state, TimeStep(_observe(state, variant), crossed.astype(jnp.float32), never, never)
+    return state, TimeStep(observe(state, variant), crossed.astype(jnp.float32), never, never)
 
 
 def render(state: State, variant: Variant) -> jax.Array:

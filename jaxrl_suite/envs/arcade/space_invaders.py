@@ -96,7 +96,7 @@ def _ship(state: State, variant: Variant) -> jax.Array:
 
 
 def _fall(bombs: jax.Array, variant: Variant) -> jax.Array:
-    """Bombs after their next move. Zig-zag: two cells to the right, two to the left, ..."""
+    """Bombs after their next move. Zig-zag: two cells to the left, two to the right, ..."""
     to_right = (board.ROWS & 2) != 0
     # A swing off the board is not made: the bomb falls straight.
     edge = jnp.where(to_right, 1 << (board.SIZE - 1), 1)
@@ -104,7 +104,8 @@ def _fall(bombs: jax.Array, variant: Variant) -> jax.Array:
     return board.shift_rows(jnp.where(variant.zigzag, swung, bombs), 1)
 
 
-def _observe(state: State, variant: Variant) -> jax.Array:
+def observe(state: State, variant: Variant) -> jax.Array:
+    """The planes of PLANES, bool [SIZE, SIZE, len(PLANES)]."""
     shown = jnp.where(state.hit | ~variant.invisible, state.invaders, 0)
     return board.planes(
         _ship(state, variant),
@@ -134,7 +135,7 @@ def reset(key: jax.Array, variant: Variant) -> tuple[State, jax.Array]:
         shield_clock=jnp.int32(SHIELD_INTERVAL),
         hit=jnp.bool_(False),
     )
-    return state, _observe(state, variant)
+    return state, observe(state, variant)
 
 
 def _move_invaders(state: State) -> State:
@@ -231,7 +232,7 @@ def step(
     invaded = state.invaders[SHIP_ROW] != 0
     state = _next_wave(state)
     return state, TimeStep(
-        _observe(state, variant),
+        observe(state, variant),
         state.hit.astype(jnp.float32),
         bombed | invaded,
         jnp.bool_(False),
