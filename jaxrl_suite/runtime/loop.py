@@ -46,12 +46,13 @@ def make_chunk(
     def chunk(state: SystemState, num_updates: jax.Array) -> tuple[SystemState, ChunkResult]:
         # A restored state has no weak types; a fresh one must not have any either.
         state = jax.tree.map(lambda x: x if meshes.is_key(x) else x.astype(x.dtype), state)
-        shapes = jax.eval_shape(system.update, state)[1]
+        update = jax.jit(system.update)  # so that the two uses below trace it once
+        shapes = jax.eval_shape(update, state)[1]
         zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, jnp.float32), shapes)
 
         def body(_: jax.Array, carry: tuple) -> tuple:
             state, total, count, bad = carry
-            state, metrics = system.update(state)
+            state, metrics = update(state)
             metrics = jax.tree.map(lambda m: m.astype(jnp.float32), metrics)
             total = jax.tree.map(lambda t, m: t + jnp.where(jnp.isnan(m), 0.0, m), total, metrics)
             count = jax.tree.map(lambda c, m: c + ~jnp.isnan(m), count, metrics)
@@ -72,6 +73,25 @@ def make_chunk(
 def _all_finite(tree: PyTree) -> jax.Array:
     floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return jnp.all(jnp.array([True, *(jnp.isfinite(x).all() for x in floats)]))
+
+
+def init_or_restore(
+    system: System, run: Run, *, hyper: PyTree = None, mesh: Mesh | None = None
+) -> SystemState:
+    """The state that :func:`fit` goes on from: the newest checkpoint, else a fresh one.
+
+    Args:
+      system: the closed loop.
+      run: its seed makes the fresh state.
+      hyper: of a fresh state; None for the system's default.
+      mesh: devices to place the state on; None for one device.
+    """
+    key = jax.random.key(run.record.seed)
+    if hosts.on_all(lambda: checkpoint.latest_step(run.checkpoints)) is None:
+        return meshes.init_state(system, key, hyper, mesh)
+    template = jax.eval_shape(system.init, *((key,) if hyper is None else (key, hyper)))
+    places = None if mesh is None else meshes.shardings(system, mesh, template)
+    return checkpoint.restore(run.checkpoints, template, shardings=places)
 
 
 def fit(
@@ -96,7 +116,7 @@ def fit(
     Args:
       system: the closed loop.
       run: where to write; see rundir.
-      state: fresh from ``mesh.init_state`` or restored from the run; it is donated.
+      state: see :func:`init_or_restore`; it is donated.
       num_updates: updates of the whole run, those in `state` included.
       log_every: updates in one row of metrics; evaluation and checkpoints fall on such rows.
       checkpoint_every: updates between checkpoints, a multiple of `log_every`.

@@ -1,5 +1,6 @@
 """Metrics of a run: ``metrics.jsonl``, one JSON object a log step, and optional sinks."""
 
+import errno
 import json
 import math
 import os
@@ -67,7 +68,8 @@ class MetricsFile:
             temporary = path.with_suffix(".jsonl.tmp")
             write_synced(temporary, "".join(json.dumps(row) + "\n" for row in kept))
             os.replace(temporary, path)
-            self._file = path.open("a")
+            # Unbuffered: a buffer that a full disk refuses would be tried again at closing.
+            self._file = path.open("ab", buffering=0)
         except OSError as e:
             temporary.unlink(missing_ok=True)
             raise self._error(e) from e
@@ -75,9 +77,10 @@ class MetricsFile:
     def write(self, row: Row) -> None:
         """Appends one row, whole or not at all."""
         size = self._path.stat().st_size
+        line = json.dumps({k: jsonable(v) for k, v in row.items()}).encode() + b"\n"
         try:
-            self._file.write(json.dumps({k: jsonable(v) for k, v in row.items()}) + "\n")
-            self._file.flush()
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as e:
             os.truncate(self._path, size)
             raise self._error(e) from e

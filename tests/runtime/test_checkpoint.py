@@ -1,7 +1,6 @@
 import errno
 import os
 import shutil
-import subprocess
 
 import jax
 import jax.numpy as jnp
@@ -124,19 +123,6 @@ def test_damaged_newest_offers_the_previous(tmp_path, how):
         checkpoint.restore(tmp_path, saved)
     assert "\n" not in str(error.value)
     assert_same(saved, checkpoint.restore(tmp_path, saved, 5))
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    try:
-        options = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-        subprocess.run(options, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as e:
-        pytest.skip(f"cannot mount a small file system here: {e}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_full_disk_for_real(tiny_disk, caplog):

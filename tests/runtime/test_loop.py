@@ -67,6 +67,13 @@ def test_not_finite_stops_and_names_the_last_good(tmp_path):
     assert np.isfinite(params["w"]).all()
 
 
+def test_update_is_traced_once(tmp_path):
+    system, traces = toy.make(), []
+    counted = system._replace(update=lambda state: traces.append(1) or system.update(state))
+    jax.jit(loop.make_chunk(counted)).lower(system.init(jax.random.key(0)), np.int32(3))
+    assert len(traces) == 1
+
+
 def test_watched_names():
     watched = ["loss", "loss/value", "value_loss", "grad_norm", "gradient_norm", "policy/loss"]
     assert all(loop._WATCHED.search(name) for name in watched)

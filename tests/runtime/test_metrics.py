@@ -44,6 +44,19 @@ def test_resuming_cuts_later_rows_and_a_torn_line(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_full_disk_keeps_whole_rows(tiny_disk):
+    path = tiny_disk / "metrics.jsonl"
+    file = metrics.MetricsFile(path, after_update=0)
+    file.write({"update": 1})
+    row = {"update": 2, "noise": [0.123456789] * 200_000}  # larger than the disk
+    with pytest.raises(UsageError, match=f"cannot write .*space.* jaxrl resume {tiny_disk}"):
+        file.write(row)
+    assert path.read_text() == '{"update": 1}\n'
+    file.write({"update": 3})
+    file.close()
+    assert [row["update"] for row in metrics.read_metrics(path)] == [1, 3]
+
+
 def test_torn_in_the_middle_is_an_error(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"update": 5}\n{"upd\n{"update": 15}\n')

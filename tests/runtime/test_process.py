@@ -85,6 +85,22 @@ def test_signal_saves_and_says_how_to_resume(tmp_path, undisturbed, number, code
     assert rows(run) == rows(undisturbed[0])
 
 
+def test_second_ctrl_c_stops_within_the_chunk(tmp_path):
+    options = ["--slow", 500_000, "--log-every", 1, "--checkpoint-every", 1, "--num-updates", 9]
+    process = toy.start(tmp_path, "a", *options)
+    for line in process.stdout:
+        if "compiled" in line:
+            break
+    time.sleep(2)  # also the evaluation is compiled: the first chunk runs, for minutes
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert "stopped at once; go on from the newest checkpoint with: jaxrl resume" in err
+    assert checkpoint.steps(tmp_path / "toy" / "a" / "checkpoints") == [0]
+
+
 def assert_close(path, reference):
     """Final state and rows equal to rounding those of the run on one device."""
     run, state = reference

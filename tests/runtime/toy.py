@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from jaxrl_suite.core import DATA_AXIS, Learner, Source, UsageError, fuse
-from jaxrl_suite.runtime import checkpoint, hosts, interrupt, loop, rundir
+from jaxrl_suite.runtime import hosts, interrupt, loop, rundir
 from jaxrl_suite.runtime import mesh as meshes
 
 ROOT = Path(__file__).parents[2]
@@ -99,12 +99,7 @@ def train(root, name, system, *, num_updates, mesh=None, **options):
         run = rundir.Run(root / "toy" / name, record(num_updates=num_updates))
     else:
         run = rundir.create_run(record(num_updates=num_updates), name, root=root)
-    if hosts.on_all(lambda: checkpoint.latest_step(run.checkpoints)) is None:
-        state = meshes.init_state(system, jax.random.key(0), mesh=mesh)
-    else:
-        template = jax.eval_shape(system.init, jax.random.key(0))
-        places = None if mesh is None else meshes.shardings(system, mesh, template)
-        state = checkpoint.restore(run.checkpoints, template, shardings=places)
+    state = loop.init_or_restore(system, run, mesh=mesh)
     options = {"log_every": 5, "checkpoint_every": 10} | options
     return run, loop.fit(system, run, state, num_updates=num_updates, mesh=mesh, **options)
 
@@ -145,8 +140,7 @@ def main():
         for target in args.num_updates:
             train(args.root, args.name, system, num_updates=target, mesh=mesh, **intervals)
     except interrupt.Interrupted as e:
-        print(e, file=sys.stderr)
-        sys.exit(e.code)
+        interrupt.leave(e)
     except UsageError as e:
         print(e, file=sys.stderr)
         sys.exit(2)
