@@ -1,4 +1,4 @@
-"""Random sequences, and the settings of V-trace that are compared with rlax on them."""
+"""Random sequences, a slow oracle for V-trace, and the settings that are compared with rlax."""
 
 import numpy as np
 
@@ -27,3 +27,31 @@ def random_sequence(seed: int, length: int) -> dict[str, np.ndarray]:
         "ratios": np.exp(0.7 * generator.normal(size=length)).astype(np.float32),
         "sample_mask": generator.random(length) < 0.7,
     }
+
+
+def double_sum(
+    sequence, *, rho_bar=1.0, c_bar=1.0, pg_rho_bar=1.0, lambda_=1.0, alpha=1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Equation 1 of Espeholt et al. 2018 as it stands, in float64; not the recursion."""
+    values, rewards, discounts, ratios = (
+        np.asarray(sequence[n], np.float64) for n in ("values", "rewards", "discounts", "ratios")
+    )
+    length = len(rewards)
+
+    def clip(bound):
+        return alpha * np.minimum(bound, ratios) + (1 - alpha) * ratios
+
+    rho, trace, pg_rho = clip(rho_bar), lambda_ * clip(c_bar), clip(pg_rho_bar)
+    targets = values.copy()
+    for s in range(length):
+        for t in range(s, length):
+            product = 1.0
+            for i in range(s, t):
+                product *= discounts[i] * trace[i]
+            delta = rho[t] * (rewards[t] + discounts[t] * values[t + 1] - values[t])
+            targets[s] += product * delta
+    advantages = np.zeros(length)
+    for t in range(length):
+        following = lambda_ * targets[t + 1] + (1 - lambda_) * values[t + 1]
+        advantages[t] = pg_rho[t] * (rewards[t] + discounts[t] * following - values[t])
+    return targets[:-1], advantages

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxrl_suite.ops.vtrace import vtrace
-from tests.ops.sequences import RLAX_SETTINGS, random_sequence
+from tests.ops.sequences import RLAX_SETTINGS, double_sum, random_sequence
 
 GOLDEN = Path(__file__).parent / "golden" / "vtrace.json"
 
@@ -22,34 +22,6 @@ def run(sequence, **settings):
     mask = sequence["sample_mask"] if masked else None
     names = ("values", "rewards", "discounts", "ratios")
     return jitted(*[jnp.asarray(sequence[n]) for n in names], sample_mask=mask, **settings)
-
-
-def double_sum(
-    sequence, *, rho_bar=1.0, c_bar=1.0, pg_rho_bar=1.0, lambda_=1.0, alpha=1.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Equation 1 of Espeholt et al. 2018 as it stands, in float64; not the recursion."""
-    values, rewards, discounts, ratios = (
-        np.asarray(sequence[n], np.float64) for n in ("values", "rewards", "discounts", "ratios")
-    )
-    length = len(rewards)
-
-    def clip(bound):
-        return alpha * np.minimum(bound, ratios) + (1 - alpha) * ratios
-
-    rho, trace, pg_rho = clip(rho_bar), lambda_ * clip(c_bar), clip(pg_rho_bar)
-    targets = values.copy()
-    for s in range(length):
-        for t in range(s, length):
-            product = 1.0
-            for i in range(s, t):
-                product *= discounts[i] * trace[i]
-            delta = rho[t] * (rewards[t] + discounts[t] * values[t + 1] - values[t])
-            targets[s] += product * delta
-    advantages = np.zeros(length)
-    for t in range(length):
-        following = lambda_ * targets[t + 1] + (1 - lambda_) * values[t + 1]
-        advantages[t] = pg_rho[t] * (rewards[t] + discounts[t] * following - values[t])
-    return targets[:-1], advantages
 
 
 @pytest.mark.parametrize("settings", RLAX_SETTINGS, ids=str)
