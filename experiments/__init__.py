@@ -1,0 +1,1 @@
+"""Experiments that reproduce figures; not part of the installed package."""

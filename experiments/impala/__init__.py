@@ -1,0 +1,1 @@
+"""IMPALA: the figures of the multi-task pretraining study."""

@@ -1,0 +1,1 @@
+"""Corrections against policy lag."""

@@ -1,0 +1,1 @@
+"""Variance of importance-sampling estimators."""

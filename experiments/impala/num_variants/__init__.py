@@ -1,0 +1,1 @@
+"""Transfer against the number of pretraining variants."""

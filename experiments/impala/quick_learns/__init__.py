@@ -1,0 +1,1 @@
+"""Does the quick preset learn?"""
