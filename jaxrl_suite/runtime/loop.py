@@ -133,9 +133,7 @@ def fit(
       UsageError: bad intervals, a full disk or a loss that is not finite.
       Interrupted: by Ctrl-C (code 130) or SIGTERM (code 143).
     """
-    for name, value in (("checkpoint_every", checkpoint_every), ("evaluate_every", evaluate_every)):
-        if log_every < 1 or value < 0 or value % log_every or (name[0] == "c" and value == 0):
-            raise UsageError(f"{name} is {value}; it must be a multiple of log_every = {log_every}")
+    _check_intervals(log_every, checkpoint_every, evaluate_every)
     session = _Session(system, run, mesh, console or make_console())
     aborted = f"stopped at once; go on from the newest checkpoint with: jaxrl resume {run.path}"
     with ExitStack() as stack:
@@ -175,6 +173,21 @@ def fit(
                     code, f"saved update {update}; go on with: jaxrl resume {run.path}"
                 )
     return state
+
+
+def _check_intervals(log_every: int, checkpoint_every: int, evaluate_every: int) -> None:
+    if log_every < 1:
+        raise UsageError(f"log_every is {log_every}; it must be at least 1")
+    if checkpoint_every < 1 or checkpoint_every % log_every:
+        raise UsageError(
+            f"checkpoint_every is {checkpoint_every}; it must be a multiple of log_every = "
+            f"{log_every}"
+        )
+    if evaluate_every < 0 or evaluate_every % log_every:
+        raise UsageError(
+            f"evaluate_every is {evaluate_every}; it must be 0 or a multiple of log_every = "
+            f"{log_every}"
+        )
 
 
 class _Session:
