@@ -10,7 +10,7 @@ import numpy as np
 from jaxrl_suite.cli.commands import Loaded, SystemCommands
 from jaxrl_suite.core import Preset, UsageError
 from jaxrl_suite.envs import arcade
-from jaxrl_suite.report import figures, stats, video
+from jaxrl_suite.report import figures, stats, style, video
 from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.runtime.jsonable import to_jsonable
@@ -126,7 +126,16 @@ def render(loaded: Loaded, options: RenderOptions) -> Path:
 
 
 def _short(factors: dict[str, object]) -> str:
-    return " ".join(str(value) for value in factors.values() if value not in ("no", "normal"))
+    """A variant in words: "slow ball, invisible bricks, steerable, paddle 1"."""
+    words = []
+    for factor, value in factors.items():
+        if value == "yes":
+            words.append(factor)
+        elif isinstance(value, int):
+            words.append(f"{factor} {value}")
+        elif value not in ("no", "normal"):
+            words.append(f"{value} {factor}")
+    return ", ".join(words)
 
 
 def report(page: Page, run: Run) -> None:
@@ -164,6 +173,13 @@ def report(page: Page, run: Run) -> None:
 
 def _report_evaluation(page: Page, run: Run, game: str, row: dict) -> None:
     trained, random = (np.array(row[name], dtype=float).T for name in ("trained", "random"))
+    tiles = []
+    for side in dict.fromkeys(row["sides"]):
+        rows = [i for i, s in enumerate(row["sides"]) if s == side]
+        ours, theirs = trained[:, rows].mean(), random[:, rows].mean()
+        what = f"return, {len(rows)} variants {side}"
+        tiles.append((f"{ours:.1f}", what, f"random policy {theirs:.2f}"))
+    page.tiles(tiles)
     groups = [
         f"{name}  {_short(factors)}"
         for name, factors in zip(row["variants"], row["factors"], strict=True)
@@ -175,15 +191,9 @@ def _report_evaluation(page: Page, run: Run, game: str, row: dict) -> None:
         sections=row["sides"],
         title=f"{game}: every variant",
         subtitle=f"mean and 95% interval over {trained.shape[0]} episodes of one run",
+        colours={"random": style.REFERENCE},
     )
     figures.save(figure, run.figures / "variants")
-    for side in dict.fromkeys(row["sides"]):
-        rows = [i for i, s in enumerate(row["sides"]) if s == side]
-        ours, theirs = trained[:, rows].mean(), random[:, rows].mean()
-        page.text(
-            f"{len(rows)} variants {side}: mean return {ours:.2f}, of the random policy "
-            f"{theirs:.2f}, {ours / theirs:.1f} times as much."
-        )
     page.figure(figure, "Trained policy and random policy on every variant.")
 
 
