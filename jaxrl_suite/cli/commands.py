@@ -72,7 +72,9 @@ def load(run: Run, commands: SystemCommands, mesh: Mesh | None = None) -> Loaded
     hyper = from_jsonable(type(preset.hyper), run.record.hyper, "hyper")
     system = commands.make(config, hyper)
     if checkpoint.latest_step(run.checkpoints) is None:
-        raise UsageError(f"{run.path} has no checkpoint yet; train it: jaxrl resume {run.path}")
+        raise UsageError(
+            f"{run.path} stopped before its first checkpoint; delete it and train it again"
+        )
     template = jax.eval_shape(lambda: system.init(jax.random.key(run.record.seed), hyper))
     split = None if mesh is None else shardings(system, mesh, template)
     state = checkpoint.restore(run.checkpoints, template, shardings=split)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.runtime.interrupt import Interrupted
+from jaxrl_suite.runtime.interrupt import Interrupted, leave
 
 _HELP = """\
 usage: jaxrl COMMAND ...
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except Interrupted as interrupted:
         errors.print(f"jaxrl: {interrupted}", markup=False, soft_wrap=True)
-        return interrupted.code
+        leave(interrupted)
     except KeyboardInterrupt:
         errors.print("jaxrl: interrupted")
         return 130

@@ -3,14 +3,14 @@
 import dataclasses
 import datetime
 from pathlib import Path
-from typing import Any
 
 import jax
 import tyro
+from jax.sharding import Mesh
 
 from jaxrl_suite.cli import commands as room
 from jaxrl_suite.cli.systems import commands_of
-from jaxrl_suite.core import Preset, UsageError
+from jaxrl_suite.core import Preset, System, SystemState, UsageError
 from jaxrl_suite.runtime import hosts
 from jaxrl_suite.runtime.loop import fit
 from jaxrl_suite.runtime.mesh import init_state, make_mesh
@@ -176,22 +176,22 @@ def resume(arguments: list[str]) -> None:
     num_updates: a new length of the whole run; 0 keeps the one it was started with.
     """
     options = tyro.cli(options_type, args=rest, prog="jaxrl resume RUN")
+    mesh = _devices(options.loop)
     run = open_run(reference, root=options.loop.root)
     if options.num_updates:
         run = extend_run(run, options.num_updates)
-    continue_run(run, options.loop)
+    continue_run(run, options.loop, mesh)
 
 
-def continue_run(run: Run, loop: LoopOptions) -> Run:
+def continue_run(run: Run, loop: LoopOptions, mesh: Mesh | None = None) -> Run:
     """Trains a run on from its newest checkpoint to its end."""
-    mesh = _devices(loop)
     commands = commands_of(run.record.system)
     loaded = room.load(run, commands, mesh)
     _fit(run, loaded.system, loaded.state, loop, mesh, commands.headline)
     return run
 
 
-def _devices(loop: LoopOptions) -> Any:
+def _devices(loop: LoopOptions) -> Mesh | None:
     """The mesh of the run, None for a single device."""
     if loop.coordinator:
         hosts.initialize_distributed(loop.coordinator, loop.num_processes, loop.process_id)
@@ -199,7 +199,14 @@ def _devices(loop: LoopOptions) -> Any:
     return make_mesh(loop.devices) if loop.devices else None
 
 
-def _fit(run: Run, system: Any, state: Any, loop: LoopOptions, mesh: Any, headline: str) -> None:
+def _fit(
+    run: Run,
+    system: System,
+    state: SystemState,
+    loop: LoopOptions,
+    mesh: Mesh | None,
+    headline: str,
+) -> None:
     total = run.record.num_updates
     log_every = loop.log_every or max(1, total // 40)
     # Rounded up to whole log steps, because a checkpoint falls on one.
