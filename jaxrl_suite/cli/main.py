@@ -66,7 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         errors.print(f"jaxrl: {error}", markup=False, soft_wrap=True)
         return 2
     except Interrupted as interrupted:
-        errors.print(f"jaxrl: {interrupted}", markup=False, soft_wrap=True)
         leave(interrupted)
     except KeyboardInterrupt:
         errors.print("jaxrl: interrupted")

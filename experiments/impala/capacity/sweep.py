@@ -1,6 +1,6 @@
 """Transfer against the size of the network: width multiplier x number of pretraining variants.
 
-python -m experiments.impala.capacity.sweep          (about 15 minutes on two CPU cores)
+python -m experiments.impala.capacity.sweep          (about 6 minutes on two CPU cores)
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from experiments.results import ResultsFile
 from jaxrl_suite.systems import impala
 
 RESULTS = Path(__file__).parent / "results" / "returns.jsonl"
-SEEDS, PRETRAIN, FINETUNE = 5, 300, 60
+SEEDS, PRETRAIN, FINETUNE = 3, 200, 40
 WIDTHS = (0.25, 0.5, 1.0, 2.0)
 NUM_VARIANTS = (1, 4, 16)
 
