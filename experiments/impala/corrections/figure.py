@@ -1,0 +1,127 @@
+"""Return of every off-policy correction against the policy lag, with and without replay.
+
+python -m experiments.impala.corrections.figure      (a few seconds; reads results/returns.jsonl)
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments import publish
+from experiments.impala.corrections.sweep import RESULTS
+from experiments.publish import Row, select, values
+from jaxrl_suite.report import figures, stats
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LABELS = {
+    "none": "none",
+    "epsilon": "epsilon",
+    "one_step_is": "one-step IS",
+    "ppo": "PPO clip",
+    "vtrace": "V-trace",
+}
+
+
+def _returns(rows: Sequence[Row], correction: str, replay: float, lag: int) -> np.ndarray:
+    return select(rows, "return", correction=correction, replay=replay, lag=lag)
+
+
+def _name(replay: float) -> str:
+    return f"{replay:.0%} replayed" if replay else "no replay"
+
+
+def _pairs(rows: Sequence[Row]) -> dict[float, list[str]]:
+    """The corrections that each replay setting has, in the order of LABELS."""
+    found = {(row["replay"], row["correction"]) for row in rows}
+    return {
+        replay: [name for name in LABELS if (replay, name) in found]
+        for replay in values(rows, "replay")
+    }
+
+
+def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
+    """A panel without and a panel with replay."""
+    lags, pairs = values(rows, "lag"), _pairs(rows)
+    figure, axes = figures.panels(len(pairs), width=5.0, height=4.0, sharey=True)
+    for ax, (replay, corrections) in zip(axes, pairs.items(), strict=True):
+        ax.set_ylim(0, 1.05 * max(row["return"] for row in rows))
+        figures.intervals(
+            {
+                LABELS[name]: (
+                    lags,
+                    np.stack([_returns(rows, name, replay, lag) for lag in lags], axis=1),
+                )
+                for name in corrections
+            },
+            x_label="actor hold k: the lag runs through 0..k updates",
+            y_label="return after training" if ax is axes[0] else None,
+            title=_name(replay).capitalize(),
+            ax=ax,
+        )
+    return {"figure": figure}
+
+
+def sections(rows: Sequence[Row]) -> dict[str, str]:
+    """Returns; V-trace's advantage at the largest lag; how far off policy the data were."""
+    lags, pairs = values(rows, "lag"), _pairs(rows)
+
+    def returned(replay: float, correction: str) -> list[str]:
+        means = [stats.mean_interval(_returns(rows, correction, replay, lag)) for lag in lags]
+        return [_name(replay), LABELS[correction], *map(publish.plus_minus, means)]
+
+    def diagnosis(replay: float, correction: str) -> list[str]:
+        def mean(field: str, lag: int) -> float:
+            return select(rows, field, correction=correction, replay=replay, lag=lag).mean()
+
+        fields = ("lag_mean", "effective_sample_size", "ratio_max")
+        cells = [" / ".join(f"{mean(field, lag):.3g}" for field in fields) for lag in lags]
+        return [_name(replay), LABELS[correction], *cells]
+
+    settings = [(replay, name) for replay in pairs for name in pairs[replay]]
+    columns = ["", "correction", *[f"k = {lag}" for lag in lags]]
+    return {
+        "numbers": publish.table(columns, [returned(*s) for s in settings]),
+        "off_policy": publish.table(columns, [diagnosis(*s) for s in settings]),
+    }
+
+
+def _difference(x: np.ndarray, y: np.ndarray) -> stats.Interval:
+    """Mean of x minus mean of y with Welch's 95% interval."""
+    from scipy.special import stdtrit
+
+    spread = np.array([x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)])
+    freedom = spread.sum() ** 2 / (spread**2 / [len(x) - 1, len(y) - 1]).sum()
+    half = stdtrit(freedom, 0.975) * np.sqrt(spread.sum())
+    point = x.mean() - y.mean()
+    return stats.Interval(point, point - half, point + half)
+
+
+def finding(rows: Sequence[Row]) -> str:
+    """V-trace against no correction and against the best other one, at the largest lag."""
+    lag, pairs = max(values(rows, "lag")), _pairs(rows)
+    parts = []
+    for replay, names in pairs.items():
+        if "vtrace" not in names or len(names) < len(LABELS):
+            continue
+        own = _returns(rows, "vtrace", replay, lag)
+        others = [n for n in names if n != "vtrace"]
+        best = max(others, key=lambda n: _returns(rows, n, replay, lag).mean())
+        versus = [
+            f"{publish.bracketed(_difference(own, _returns(rows, name, replay, lag)), '+.2f')} "
+            f"against {LABELS[name]}"
+            for name in dict.fromkeys(["none", best])
+        ]
+        parts.append(
+            f"{_name(replay)}: V-trace {publish.plus_minus(stats.mean_interval(own))}, "
+            + ", ".join(versus)
+        )
+    return f"At k = {lag}, {'; '.join(parts)}" if parts else "not all corrections are there yet"
+
+
+STUDY = publish.Study("impala/corrections", RESULTS, draw, sections, finding)
+
+if __name__ == "__main__":
+    publish.publish(STUDY)

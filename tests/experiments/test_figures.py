@@ -1,0 +1,87 @@
+"""Figures and READMEs say what the committed results say."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from experiments import publish
+from experiments.impala.capacity import figure as capacity
+from experiments.impala.corrections import figure as corrections
+from experiments.impala.is_variance import figure as is_variance
+from experiments.impala.num_variants import figure as num_variants
+from experiments.impala.quick_learns import figure as quick_learns
+from experiments.results import ResultsFile, read_header, read_rows
+from jaxrl_suite.report import figures
+
+STUDIES = [x.STUDY for x in (quick_learns, is_variance, corrections, num_variants, capacity)]
+MIN_SEEDS = {"impala/capacity": 3}  # its README says so; five everywhere else
+
+
+@pytest.fixture(params=STUDIES, ids=lambda study: study.name)
+def study(request):
+    if not request.param.results.exists():
+        pytest.skip(f"{request.param.name} has no committed results yet; run its sweep")
+    return request.param
+
+
+def test_every_figure_is_drawn_and_was_committed(study):
+    drawn = study.draw(read_rows(study.results))
+    readme = (study.folder / "README.md").read_text()
+    for stem, figure in drawn.items():
+        assert figures.png(figure).startswith(b"\x89PNG")
+        assert (study.folder / f"{stem}.svg").exists()
+        assert (study.folder / f"{stem}.png").exists()
+        assert f"({stem}.png)" in readme
+
+
+def test_readmes_hold_the_numbers_of_the_results(study):
+    assert not publish.stale(study), f"run python -m experiments.{study.name.replace('/', '.')}"
+
+
+def test_results_tell_where_they_were_made(study):
+    header = read_header(study.results)
+    facts = {"date", "revision", "cpu", "cores", "device", "python", "jax", "jaxlib", "numpy"}
+    assert facts <= header["machine"].keys()
+    assert header["settings"]
+
+
+def test_every_setting_has_all_its_seeds(study):
+    rows = read_rows(study.results)
+    names = ("game", "split", "correction", "replay", "lag", "horizon", "width", "num_variants")
+    count = Counter(tuple(row.get(name) for name in names) for row in rows)
+    seeds = read_header(study.results)["settings"]["seeds"]
+    assert seeds >= MIN_SEEDS.get(study.name, 5)
+    assert set(count.values()) == {seeds}
+
+
+def test_the_index_names_every_experiment_and_its_command():
+    index = publish.INDEX.read_text()
+    for study in STUDIES:
+        module = "experiments." + study.name.replace("/", ".")
+        assert f"python -m {module}.sweep" in index
+        assert f"python -m {module}.figure" in (study.folder / "README.md").read_text()
+
+
+def test_links_lead_somewhere():
+    for page in [publish.INDEX, *(study.folder / "README.md" for study in STUDIES)]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            committed = not link.endswith(".png") or (page.parent / link).parent.exists()
+            assert committed if link.endswith(".png") else (page.parent / link).exists(), link
+
+
+def test_without_results_there_is_one_clear_line(tmp_path):
+    absent = is_variance.STUDY._replace(results=tmp_path / "results" / "none.jsonl")
+    with pytest.raises(SystemExit, match=r"none\.jsonl is missing; run the sweep"):
+        publish.publish(absent)
+
+
+def test_results_of_other_settings_are_refused(tmp_path):
+    path = tmp_path / "results" / "rows.jsonl"
+    file = ResultsFile(path, keys=("seed",), settings={"seeds": 5})
+    file.add([{"seed": 0, "return": 1.5}])
+    assert ResultsFile(path, keys=("seed",), settings={"seeds": 5}).has(seed=0)
+    with pytest.raises(SystemExit, match="other settings"):
+        ResultsFile(path, keys=("seed",), settings={"seeds": 3})
+    with pytest.raises(ValueError, match="lacks"):
+        file.add([{"return": 1.0}])
