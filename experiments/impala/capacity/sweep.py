@@ -11,6 +11,7 @@ import jax
 
 from experiments.impala.transfer import transfer_rows
 from experiments.results import ResultsFile
+from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import impala
 
 RESULTS = Path(__file__).parent / "results" / "returns.jsonl"
@@ -21,6 +22,7 @@ NUM_VARIANTS = (1, 4, 16)
 
 def main() -> None:
     """Runs every setting that the results file lacks."""
+    enable_compile_cache()
     preset = impala.PRESETS["quick"]
     settings = {
         "preset": "quick",

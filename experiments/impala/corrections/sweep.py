@@ -15,6 +15,7 @@ import numpy as np
 from experiments.impala import study
 from experiments.results import ResultsFile
 from jaxrl_suite.ops.policy_gradient import CORRECTIONS
+from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import impala
 
 RESULTS = Path(__file__).parent / "results" / "returns.jsonl"
@@ -28,6 +29,7 @@ WIDTH = 0.5  # half the quick preset's network: 250 runs have to fit two cores
 
 def main() -> None:
     """Trains every correction and replay setting that the results file lacks."""
+    enable_compile_cache()
     preset = impala.PRESETS["quick"]
     base = dataclasses.replace(
         preset.config,

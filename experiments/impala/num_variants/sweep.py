@@ -10,6 +10,7 @@ from experiments.impala import study
 from experiments.impala.transfer import NUM_VARIANTS, transfer_rows
 from experiments.results import ResultsFile
 from jaxrl_suite.envs import arcade
+from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import impala
 
 RESULTS = Path(__file__).parent / "results" / "returns.jsonl"
@@ -23,6 +24,7 @@ SETTINGS = (
 
 def main() -> None:
     """Runs every setting that the results file lacks; N = 0 is learning from scratch."""
+    enable_compile_cache()
     preset = impala.PRESETS["quick"]
     settings = {
         "preset": "quick",

@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.impala import study
 from experiments.results import ResultsFile
 from jaxrl_suite.envs import arcade
+from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import impala
 
 RESULTS = Path(__file__).parent / "results" / "returns.jsonl"
@@ -17,6 +18,7 @@ SEEDS = 5
 
 def main() -> None:
     """Trains all games that the results file lacks."""
+    enable_compile_cache()
     preset = impala.PRESETS["quick"]
     settings = {"preset": "quick", "num_updates": preset.num_updates, "seeds": SEEDS}
     results = ResultsFile(RESULTS, keys=("game", "seed"), settings=settings)
