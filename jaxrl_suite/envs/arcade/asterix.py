@@ -22,7 +22,7 @@ START_ROW = START_COLUMN = board.SIZE // 2
 
 MOVE_INTERVAL = {"slow": 4, "fast": 2}  # steps that gold and enemies take for a cell
 SPAWN_INTERVAL = {"sparse": 8, "dense": 5}  # steps from one's appearance to the next one's
-GOLD_SHARE = {"rich": 1 / 2, "poor": 1 / 4}  # of all that appears
+GOLD_SHARE = {"rich": 2 / 3, "poor": 1 / 3}  # of all that appears
 DRIFT_INTERVAL = 9  # steps between shifts of drifting lanes
 BLINK_INTERVAL = 3  # blinking objects are seen for so many steps, then not for as many
 _LEFT_EDGE, _RIGHT_EDGE = 1, 1 << (board.SIZE - 1)
@@ -70,7 +70,7 @@ def variant(spawn: str, gold: str, drifting: str, blinking: str, speed: str) -> 
     return Variant(
         move_interval=np.int32(MOVE_INTERVAL[speed]),
         spawn_interval=np.int32(SPAWN_INTERVAL[spawn]),
-        gold_share=np.int32(256 * GOLD_SHARE[gold]),
+        gold_share=np.int32(round(256 * GOLD_SHARE[gold])),
         drifting=np.bool_(drifting == "yes"),
         blinking=np.bool_(blinking == "yes"),
     )
