@@ -36,7 +36,8 @@ def test_every_figure_is_drawn_and_was_committed(study):
 
 
 def test_readmes_hold_the_numbers_of_the_results(study):
-    assert not publish.stale(study), f"run python -m experiments.{study.name.replace('/', '.')}"
+    module = f"experiments.{study.name.replace('/', '.')}.figure"
+    assert not publish.stale(study), f"run python -m {module}"
 
 
 def test_results_tell_where_they_were_made(study):

@@ -46,19 +46,27 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     """A panel without and a panel with replay."""
     lags, pairs = values(rows, "lag"), _pairs(rows)
     figure, axes = figures.panels(len(pairs), width=5.0, height=4.0, sharey=True)
-    for ax, (replay, corrections) in zip(axes, pairs.items(), strict=True):
-        ax.set_ylim(0, 1.05 * max(row["return"] for row in rows))
+    series = {
+        replay: {
+            LABELS[name]: (
+                lags,
+                stats.mean_interval(
+                    np.stack([_returns(rows, name, replay, lag) for lag in lags], axis=1)
+                ),
+            )
+            for name in corrections
+        }
+        for replay, corrections in pairs.items()
+    }
+    seeds = len({row["seed"] for row in rows})
+    for ax, replay in zip(axes, pairs, strict=True):
+        ax.set_ylim(publish.limits(y for panel in series.values() for _, y in panel.values()))
         figures.intervals(
-            {
-                LABELS[name]: (
-                    lags,
-                    np.stack([_returns(rows, name, replay, lag) for lag in lags], axis=1),
-                )
-                for name in corrections
-            },
+            series[replay],
             x_label="actor hold k: the lag runs through 0..k updates",
             y_label="return after training" if ax is axes[0] else None,
             title=_name(replay).capitalize(),
+            subtitle=f"mean of {seeds} seeds; whiskers: 95% interval (Student's t)",
             ax=ax,
         )
     return {"figure": figure}
@@ -80,10 +88,17 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
         cells = [" / ".join(f"{mean(field, lag):.3g}" for field in fields) for lag in lags]
         return [_name(replay), LABELS[correction], *cells]
 
+    def difference(replay: float, correction: str) -> list[str]:
+        pair = [[_returns(rows, n, replay, lag) for n in ("vtrace", correction)] for lag in lags]
+        cells = [publish.bracketed(_difference(*of_lag), "+.1f") for of_lag in pair]
+        return [_name(replay), LABELS[correction], *cells]
+
     settings = [(replay, name) for replay in pairs for name in pairs[replay]]
+    others = [s for s in settings if s[1] != "vtrace" and "vtrace" in pairs[s[0]]]
     columns = ["", "correction", *[f"k = {lag}" for lag in lags]]
     return {
         "numbers": publish.table(columns, [returned(*s) for s in settings]),
+        "differences": publish.table(columns, [difference(*s) for s in others]),
         "off_policy": publish.table(columns, [diagnosis(*s) for s in settings]),
     }
 

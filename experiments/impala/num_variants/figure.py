@@ -118,7 +118,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def finding(rows: Sequence[Row]) -> str:
-    """Zero-shot at the smallest and the largest N; fine-tuned at the largest N and scratch."""
+    """Zero-shot score at the smallest and the largest N, in every panel."""
     parts = []
     for name, group in _groups(rows):
         counts = _pretrained(group)
@@ -126,13 +126,8 @@ def finding(rows: Sequence[Row]) -> str:
             publish.bracketed(scores.pooled(_scores(group, "zero_shot", n)))
             for n in (min(counts), max(counts))
         )
-        tuned = publish.bracketed(scores.pooled(_scores(group, "finetuned", max(counts))))
-        scratch = publish.bracketed(scores.pooled(_scores(group, "finetuned", 0)))
-        parts.append(
-            f"{name}: zero-shot score {few} at N = {min(counts)}, {many} at N = {max(counts)}; "
-            f"fine-tuned {tuned} at N = {max(counts)}, from scratch {scratch}"
-        )
-    return ". ".join(parts)
+        parts.append(f"{name}: {few} at N = {min(counts)}, {many} at N = {max(counts)}")
+    return f"Zero-shot score (0 random, 1 best). {'; '.join(parts)}"
 
 
 STUDY = publish.Study("impala/num_variants", RESULTS, draw, sections, finding)
