@@ -105,7 +105,8 @@ def fuse(
         key, learner_key, source_key = jax.random.split(key, 3)
         learner_state = learner.init(learner_key, hyper)
         source_state = source.init(source_key, hyper, learner_state.params)
-        return SystemState(learner_state, source_state, key, jnp.zeros((), jnp.int32))
+        state = SystemState(learner_state, source_state, key, jnp.zeros((), jnp.int32))
+        return jax.tree.map(_strongly_typed, state)
 
     def update(state: SystemState) -> tuple[SystemState, Metrics]:
         key, sample_key = jax.random.split(state.key)
@@ -115,6 +116,11 @@ def fuse(
 
     spec = SystemState(PartitionSpec(), source.spec, PartitionSpec(), PartitionSpec())
     return System(init, update, evaluate, frames_per_update, spec)
+
+
+def _strongly_typed(x: jax.Array) -> jax.Array:
+    """Without jax's weak types: updates drop them, so the second update would trace anew."""
+    return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x.astype(x.dtype)
 
 
 def train(system: System, num_updates: int) -> Callable[[SystemState], tuple[SystemState, Metrics]]:

@@ -11,7 +11,7 @@ from jaxrl_suite.core import Preset, System, SystemState, UsageError
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.runtime import checkpoint
 from jaxrl_suite.runtime.jsonable import from_jsonable
-from jaxrl_suite.runtime.mesh import shardings
+from jaxrl_suite.runtime.mesh import init_state, shardings
 from jaxrl_suite.runtime.rundir import Run
 
 
@@ -56,13 +56,35 @@ class SystemCommands(NamedTuple):
     inventory: Callable[[], list[str]]
 
 
-def load(run: Run, commands: SystemCommands, mesh: Mesh | None = None) -> Loaded:
+def _without_checkpoint(run: Run) -> str:
+    why = f"{run.path} stopped before its first checkpoint"
+    if run.record.parent is None:
+        return f"{why}; train it: jaxrl resume {run.path}"
+    return f"{why}; delete it and start it again from {run.record.parent}"
+
+
+def seeded_key(seed: int) -> jax.Array:
+    """A random key.
+
+    Raises:
+      UsageError: a seed that would be another one in disguise, for a key has 32 bits of it.
+    """
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed must lie in 0 .. {2**32 - 1}, not {seed}")
+    return jax.random.key(seed)
+
+
+def load(
+    run: Run, commands: SystemCommands, mesh: Mesh | None = None, *, fresh: bool = False
+) -> Loaded:
     """The newest state of a run, with its configuration.
 
     Args:
       run: the run.
       commands: of its system.
       mesh: devices to split the state over; None for a single one.
+      fresh: a run that was stopped before its first checkpoint starts from update 0; without
+        this, or if its first parameters were another run's, that is an error.
 
     Raises:
       UsageError: no checkpoint yet, a damaged one, or one of another configuration.
@@ -72,9 +94,10 @@ def load(run: Run, commands: SystemCommands, mesh: Mesh | None = None) -> Loaded
     hyper = from_jsonable(type(preset.hyper), run.record.hyper, "hyper")
     system = commands.make(config, hyper)
     if checkpoint.latest_step(run.checkpoints) is None:
-        raise UsageError(
-            f"{run.path} stopped before its first checkpoint; delete it and train it again"
-        )
+        if fresh and run.record.parent is None:
+            state = init_state(system, jax.random.key(run.record.seed), hyper, mesh)
+            return Loaded(run, config, hyper, system, state)
+        raise UsageError(_without_checkpoint(run))
     template = jax.eval_shape(lambda: system.init(jax.random.key(run.record.seed), hyper))
     split = None if mesh is None else shardings(system, mesh, template)
     state = checkpoint.restore(run.checkpoints, template, shardings=split)

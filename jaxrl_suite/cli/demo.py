@@ -3,10 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-import tyro
-
 from jaxrl_suite.cli import commands as room
 from jaxrl_suite.cli.inspecting import write_report
+from jaxrl_suite.cli.options import parse
 from jaxrl_suite.cli.systems import SYSTEMS
 from jaxrl_suite.cli.training import LoopOptions, continue_run, launch
 from jaxrl_suite.runtime.progress import make_console, say
@@ -29,7 +28,7 @@ class DemoOptions:
 
 def demo(arguments: list[str]) -> None:
     """``jaxrl demo``."""
-    options = tyro.cli(DemoOptions, args=arguments, prog="jaxrl demo")
+    options = parse(DemoOptions, arguments, "jaxrl demo")
     root = Path(options.root or ROOT / ("demo-short" if options.short else "demo"))
     loop = LoopOptions(root=root)
     console = make_console()

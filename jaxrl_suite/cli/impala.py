@@ -3,11 +3,12 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
-from jaxrl_suite.cli.commands import Loaded, SystemCommands
+from jaxrl_suite.cli.commands import Loaded, SystemCommands, seeded_key
 from jaxrl_suite.core import Preset, UsageError
 from jaxrl_suite.envs import arcade
 from jaxrl_suite.report import figures, stats, style, video
@@ -75,15 +76,20 @@ def _sides(config: Config, variants: str, split_name: str) -> list[tuple[str, st
     return [("trained on" if name in played else "never seen", name) for name in chosen]
 
 
+def _check_least(options: Any, **least: int) -> None:
+    for name, bound in least.items():
+        if getattr(options, name) < bound:
+            raise UsageError(f"{name} must be at least {bound}, not {getattr(options, name)}")
+
+
 def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     """Plays the chosen variants and writes the returns into the run."""
     config = loaded.config
-    if options.episodes < 0:
-        raise UsageError(f"episodes must be at least 0, not {options.episodes}")
+    _check_least(options, episodes=0)
     sides = _sides(config, options.variants, options.split)
     names = [name for _, name in sides]
     config = dataclasses.replace(config, eval_episodes=options.episodes or config.eval_episodes)
-    key = jax.random.key(options.seed)
+    key = seeded_key(options.seed)
     play = jax.jit(lambda p, k: impala.evaluate_policy(config, names, p, k)["episode_returns"])
     baseline = jax.jit(lambda k: impala.evaluate_random(config, names, k)["episode_returns"])
     trained = np.asarray(play(loaded.state.learner.params, key))
@@ -103,9 +109,10 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     for side in dict.fromkeys(row["sides"]):
         rows = [i for i, (s, _) in enumerate(sides) if s == side]
         ours, theirs = (stats.mean_interval(x[rows].mean(axis=0)) for x in (trained, random))
+        bounds = f" [{ours.low:.2f}, {ours.high:.2f}]" if np.isfinite(ours.low) else ""
         lines.append(
-            f"{config.game}, {len(rows)} variants {side}: return {ours.point:.2f} "
-            f"[{ours.low:.2f}, {ours.high:.2f}], random policy {theirs.point:.2f} "
+            f"{config.game}, {len(rows)} variants {side}: return {ours.point:.2f}{bounds}, "
+            f"random policy {theirs.point:.2f} "
             f"({trained.shape[1]} episodes a variant)"
         )
     return [*lines, f"written: {path}"]
@@ -114,12 +121,13 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
 def render(loaded: Loaded, options: RenderOptions) -> Path:
     """Plays the chosen variants side by side and writes a GIF."""
     config = loaded.config
+    _check_least(options, count=1, steps=1, fps=1)
     names = [name for _, name in _sides(config, options.variants, options.split)]
-    names = names[: max(1, options.count)]
+    names = names[: options.count]
     describe = arcade.make(config.game).describe
     frames = jax.jit(
         lambda p, k: impala.record_episodes(config, names, p, k, num_steps=options.steps)
-    )(loaded.state.learner.params, jax.random.key(options.seed))
+    )(loaded.state.learner.params, seeded_key(options.seed))
     labels = [f"{name} {_short(describe(name))}" for name in names]
     path = loaded.run.figures / _VIDEO
     return video.write_gif(video.tile(np.asarray(frames), labels=labels), path, options.fps)
@@ -142,6 +150,7 @@ def report(page: Page, run: Run) -> None:
     """Learning curve, returns per variant, policy lag, video."""
     game = run.record.config["game"]
     rows = [row for row in read_metrics(run.metrics) if row.get("return") is not None]
+    evaluation = _read_evaluation(run)
     page.section(f"{game}: {run.path.name}")
     if rows:
         frames = np.array([row["frames"] for row in rows])
@@ -155,9 +164,8 @@ def report(page: Page, run: Run) -> None:
         )
         figures.save(figure, run.figures / "learning")
         page.figure(figure, "Return of the last finished episode of every environment.")
-    evaluation = run.path / _EVALUATION
-    if evaluation.is_file():
-        _report_evaluation(page, run, game, json.loads(evaluation.read_text()))
+    if evaluation is not None:
+        _report_evaluation(page, run, game, evaluation)
     if (run.figures / _VIDEO).is_file():
         page.gif(run.figures / _VIDEO, "Episodes of the trained policy, a tile a variant.")
     if rows:
@@ -169,6 +177,16 @@ def report(page: Page, run: Run) -> None:
         values = [last["frames"], round(last["wall_seconds"], 1), round(float(speed))]
         page.table(header, [values + [round(last[name], 4) for name in names]], "The last row.")
     page.facts(dataclasses.asdict(run.record), title=f"Run facts of {run.path.name}")
+
+
+def _read_evaluation(run: Run) -> dict | None:
+    path = run.path / _EVALUATION
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError as e:
+        raise UsageError(f"{path} is damaged; make it again: jaxrl eval {run.path}") from e
 
 
 def _report_evaluation(page: Page, run: Run, game: str, row: dict) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxrl_suite.cli import commands as room
+from jaxrl_suite.cli.options import parse, parse_known
 from jaxrl_suite.cli.systems import SYSTEMS, commands_of
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.report.html import Page
@@ -26,7 +27,7 @@ class ListOptions:
 
 def list_everything(arguments: list[str]) -> None:
     """``jaxrl list``."""
-    options = tyro.cli(ListOptions, args=arguments, prog="jaxrl list")
+    options = parse(ListOptions, arguments, "jaxrl list")
     console = make_console()
     for name, commands in SYSTEMS.items():
         say(console, f"{name}: {commands.summary}")
@@ -39,15 +40,28 @@ def list_everything(arguments: list[str]) -> None:
         say(console, f"  {run.path}  {run.record.preset}, seed {run.record.seed}, {run.status}")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where runs are."""
+
+    root: Path = ROOT
+
+
 def _run_options(
     arguments: list[str], command: str, options_of: Any
 ) -> tuple[room.SystemCommands, room.Loaded, Any]:
     """Parses ``RUN ...`` with the options that the run's system has for this command."""
     if not arguments or arguments[0].startswith("-"):
         raise UsageError(f"say which run: jaxrl {command} RUN; see `jaxrl list`")
-    run = open_run(arguments[0])
+    reference, *rest = arguments
+    # The run is needed to know its system's options, and --root to find the run.
+    prog = f"jaxrl {command} {reference}"
+    run = open_run(reference, root=parse_known(_Place, rest, prog).root)
     commands = commands_of(run.record.system)
-    options = tyro.cli(options_of(commands), args=arguments[1:], prog=f"jaxrl {command} RUN")
+    chosen = options_of(commands)
+    both = dataclasses.make_dataclass("Options", [], bases=(_Place, chosen), frozen=True)
+    both.__doc__ = f"{chosen.__doc__.rstrip()}\n    root: directory that holds all runs.\n    "
+    options = parse(both, rest, prog)
     return commands, room.load(run, commands), options
 
 
@@ -80,7 +94,7 @@ class ReportOptions:
 
 def report(arguments: list[str]) -> None:
     """``jaxrl report RUN [RUN ...]``."""
-    options = tyro.cli(ReportOptions, args=arguments, prog="jaxrl report")
+    options = parse(ReportOptions, arguments, "jaxrl report")
     if not options.runs:
         raise UsageError("say which run: jaxrl report RUN [RUN ...]; see `jaxrl list`")
     runs = [open_run(reference, root=options.root) for reference in options.runs]

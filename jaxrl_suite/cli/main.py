@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.runtime.interrupt import Interrupted, leave
 
@@ -19,12 +17,17 @@ usage: jaxrl COMMAND ...
   report RUN [RUN ...]          write one HTML page about runs
   demo [--short]                train the quick preset of every system and report on it
 
-RUN is a directory, or SYSTEM/NAME or NAME under runs/.
+RUN is a directory, or SYSTEM/NAME or NAME under runs/ (another place: --root).
+`jaxrl COMMAND ... --help` lists the options of a command.
 """
 
 
+# Commands whose options depend on what their first argument names.
+_NEED_A_NAME = ("train", "resume", "eval", "render")
+
+
 def _commands() -> dict[str, Callable[[list[str]], None]]:
-    # Imported here: `jaxrl --help` should not wait for jax.
+    # Imported here: `jaxrl --help` should not wait for everything that a run needs.
     from jaxrl_suite.cli import demo, inspecting, training
 
     return {
@@ -49,11 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
       after Ctrl-C or SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    help_wanted = not arguments or arguments[0] in ("-h", "--help", "help")
+    # `jaxrl eval --help`: which options there are depends on the system of the run.
+    help_wanted |= arguments[1:] in (["-h"], ["--help"]) and arguments[0] in _NEED_A_NAME
+    if help_wanted:
         print(_HELP, end="")
         return 0 if arguments else 2
     name, *rest = arguments
-    errors = Console(stderr=True, highlight=False)
     try:
         commands = _commands()
         if name not in commands:
@@ -63,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         enable_compile_cache()
         commands[name](rest)
     except UsageError as error:
-        errors.print(f"jaxrl: {error}", markup=False, soft_wrap=True)
+        print("jaxrl:", " ".join(str(error).splitlines()), file=sys.stderr)
         return 2
     except Interrupted as interrupted:
         leave(interrupted)
     except KeyboardInterrupt:
-        errors.print("jaxrl: interrupted")
+        print("jaxrl: interrupted", file=sys.stderr)
         return 130
     return 0

@@ -2,19 +2,21 @@
 
 import dataclasses
 import datetime
+import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 
-import jax
 import tyro
 from jax.sharding import Mesh
 
 from jaxrl_suite.cli import commands as room
+from jaxrl_suite.cli.options import parse
 from jaxrl_suite.cli.systems import commands_of
 from jaxrl_suite.core import Preset, System, SystemState, UsageError
 from jaxrl_suite.runtime import hosts
 from jaxrl_suite.runtime.loop import fit
 from jaxrl_suite.runtime.mesh import init_state, make_mesh
-from jaxrl_suite.runtime.metrics import Sink, TensorBoardSink, WandbSink
+from jaxrl_suite.runtime.metrics import Sink, TensorBoardSink, WandbSink, missing_extra
 from jaxrl_suite.runtime.progress import make_console, say
 from jaxrl_suite.runtime.rundir import (
     ROOT,
@@ -31,8 +33,10 @@ class LoopOptions:
     """How a run is watched and where it computes; none of it changes the result.
 
     log_every: updates in one row of metrics; 0 for a fortieth of the run.
-    checkpoint_every: updates between checkpoints; 0 for a quarter of the run.
-    evaluate_every: updates between evaluations; 0 for none.
+    checkpoint_every: updates between checkpoints, rounded up to whole rows; 0 for a quarter of
+      the run.
+    evaluate_every: updates between evaluations, rounded up to whole rows; 0 for none. A run that
+      is resumed keeps its three intervals unless others are given.
     devices: devices to split the batch over; 0 for a single one without a mesh.
     coordinator: host:port of process 0 of a run over several processes; empty for one process.
     num_processes: processes of the run.
@@ -91,7 +95,7 @@ def train(arguments: list[str]) -> None:
     init_from: run whose newest parameters are the first ones (fine-tuning).
     reset_heads: with init_from, keep fresh policy and value heads.
     """
-    options = tyro.cli(options_type, args=rest, prog=f"jaxrl train {name} {preset_name}")
+    options = parse(options_type, rest, f"jaxrl train {name} {preset_name}")
     launch(
         name,
         preset_name,
@@ -132,12 +136,17 @@ def launch(
     """
     if preset.num_updates < 1:
         raise UsageError(f"num_updates must be at least 1, not {preset.num_updates}")
+    if reset_heads and not init_from:
+        raise UsageError("fresh heads are what a new run has: --reset-heads goes with --init-from")
+    intervals = _intervals(loop, preset.num_updates)
+    _check_sinks(loop)
     mesh = _devices(loop)
+    key = room.seeded_key(seed)  # no device may be touched before hosts have met
     commands = commands_of(system_name)
     system = commands.make(preset.config, preset.hyper)
     parent = open_run(init_from, root=loop.root) if init_from else None
     # All this before the directory is made: bad input leaves nothing behind.
-    state = init_state(system, jax.random.key(seed), preset.hyper, mesh)
+    state = init_state(system, key, preset.hyper, mesh)
     if parent is not None:
         pretrained = room.load(parent, commands, mesh).state.learner.params
         state = commands.warm_start(state, pretrained, reset_heads=reset_heads)
@@ -148,10 +157,11 @@ def launch(
         preset.hyper,
         seed=seed,
         num_updates=preset.num_updates,
+        intervals=intervals,
         parent=str(parent.path) if parent else None,
     )
     run = create_run(record, name, root=loop.root)
-    _fit(run, system, state, loop, mesh, commands.headline)
+    _fit(run, system, state, loop, intervals, mesh, commands.headline)
     return run
 
 
@@ -175,19 +185,36 @@ def resume(arguments: list[str]) -> None:
 
     num_updates: a new length of the whole run; 0 keeps the one it was started with.
     """
-    options = tyro.cli(options_type, args=rest, prog="jaxrl resume RUN")
+    options = parse(options_type, rest, "jaxrl resume RUN")
+    if options.num_updates < 0:
+        raise UsageError(f"num_updates must be at least 0, not {options.num_updates}")
     mesh = _devices(options.loop)
     run = open_run(reference, root=options.loop.root)
-    if options.num_updates:
-        run = extend_run(run, options.num_updates)
-    continue_run(run, options.loop, mesh)
+    continue_run(run, options.loop, mesh, num_updates=options.num_updates)
 
 
-def continue_run(run: Run, loop: LoopOptions, mesh: Mesh | None = None) -> Run:
-    """Trains a run on from its newest checkpoint to its end."""
+def continue_run(
+    run: Run, loop: LoopOptions, mesh: Mesh | None = None, *, num_updates: int = 0
+) -> Run:
+    """Trains a run on from its newest checkpoint to its end.
+
+    Args:
+      run: the run.
+      loop: how it is watched; its intervals, where 0, are those that the run has had.
+      mesh: devices to split the state over; None for a single one.
+      num_updates: a new length of the whole run; 0 keeps the one it has.
+    """
+    intervals = _intervals(loop, num_updates or run.record.num_updates, run.record.intervals)
+    _check_sinks(loop)
     commands = commands_of(run.record.system)
-    loaded = room.load(run, commands, mesh)
-    _fit(run, loaded.system, loaded.state, loop, mesh, commands.headline)
+    loaded = room.load(run, commands, mesh, fresh=True)
+    if num_updates:
+        made = int(loaded.state.num_updates)
+        if num_updates < made:
+            raise UsageError(f"{run.path} has made {made} updates: num_updates must be larger")
+        with run.lock():
+            run = extend_run(run, num_updates)
+    _fit(run, loaded.system, loaded.state, loop, intervals, mesh, commands.headline)
     return run
 
 
@@ -195,8 +222,36 @@ def _devices(loop: LoopOptions) -> Mesh | None:
     """The mesh of the run, None for a single device."""
     if loop.coordinator:
         hosts.initialize_distributed(loop.coordinator, loop.num_processes, loop.process_id)
-        return make_mesh()
+        return make_mesh(loop.devices or None)
+    if loop.num_processes != 1 or loop.process_id:
+        raise UsageError("several processes need the host:port of process 0: --coordinator")
     return make_mesh(loop.devices) if loop.devices else None
+
+
+def _intervals(
+    loop: LoopOptions, num_updates: int, before: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Updates between rows, checkpoints and evaluations; `before` are those the run has had."""
+    before = before or {}
+    for name in ("log_every", "checkpoint_every", "evaluate_every"):
+        if getattr(loop, name) < 0:
+            raise UsageError(f"{name} must be at least 0, not {getattr(loop, name)}")
+    log = loop.log_every or before.get("log_every") or max(1, num_updates // 40)
+    save = loop.checkpoint_every or before.get("checkpoint_every") or max(1, num_updates // 4)
+    evaluate = loop.evaluate_every or before.get("evaluate_every") or 0
+    # Rounded up to whole rows, because checkpoints and evaluations fall on one.
+    whole = lambda updates: -(-updates // log) * log  # noqa: E731
+    return {"log_every": log, "checkpoint_every": whole(save), "evaluate_every": whole(evaluate)}
+
+
+def _check_sinks(loop: LoopOptions) -> None:
+    """Raises UsageError for a sink that is not installed, before anything is written."""
+    for wanted, module, extra in (
+        (loop.tensorboard, "tensorboardX", "tensorboard"),
+        (loop.wandb, "wandb", "wandb"),
+    ):
+        if wanted and importlib.util.find_spec(module) is None:
+            raise missing_extra(extra)
 
 
 def _fit(
@@ -204,14 +259,11 @@ def _fit(
     system: System,
     state: SystemState,
     loop: LoopOptions,
+    intervals: dict[str, int],
     mesh: Mesh | None,
     headline: str,
 ) -> None:
     total = run.record.num_updates
-    log_every = loop.log_every or max(1, total // 40)
-    # Rounded up to whole log steps, because a checkpoint falls on one.
-    wanted = loop.checkpoint_every or max(1, total // 4)
-    checkpoint_every = -(-wanted // log_every) * log_every
     console = make_console()
     say(console, f"run {run.path}: {total} updates, {total * system.frames_per_update:,} frames")
     sinks: list[Sink] = []
@@ -225,9 +277,7 @@ def _fit(
         run,
         state,
         num_updates=total,
-        log_every=log_every,
-        checkpoint_every=checkpoint_every,
-        evaluate_every=-(-loop.evaluate_every // log_every) * log_every,
+        **intervals,
         mesh=mesh,
         sinks=sinks,
         headline=headline,

@@ -1,12 +1,14 @@
 """Torsos for images and boards, and the actor-critic with optional memory on top of them."""
 
 import dataclasses
+import math
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from jaxrl_suite.core import UsageError
 from jaxrl_suite.nets.conv import Conv3x3
 
 
@@ -40,6 +42,19 @@ class NetworkConfig:
     def dtype(self) -> jnp.dtype:
         """What the torso computes in."""
         return jnp.bfloat16 if self.bfloat16 else jnp.float32
+
+    def check(self) -> None:
+        """Raises UsageError for sizes that no network can have."""
+        sizes = [("grid_channels", 1), ("hidden", 1), ("depth", 0), ("lstm", 0)]
+        for name, least in sizes:
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if not 0 < self.width < math.inf:
+            raise UsageError(f"width must be a number above 0, not {self.width}")
+        if not self.sections or any(c < 1 or blocks < 0 for c, blocks in self.sections):
+            raise UsageError(
+                f"sections {self.sections} must be pairs of channels >= 1 and blocks >= 0"
+            )
 
     def scaled(self, units: int) -> int:
         """`units` times the width multiplier, at least 1."""

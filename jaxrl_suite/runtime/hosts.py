@@ -4,6 +4,7 @@ Every function here is the identity, or a plain call, when there is one process.
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,9 +28,18 @@ def initialize_distributed(coordinator: str, num_processes: int, process_id: int
             f"process id {process_id} is not one of {num_processes} processes; "
             f"give a number from 0 to {num_processes - 1}"
         )
+    if not re.fullmatch(r".+:\d+", coordinator):
+        raise UsageError(f"coordinator {coordinator!r} is not of the form host:port")
     # Only CPU devices ask for it; accelerators bring their own collectives.
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(coordinator, num_processes, process_id)
+    try:
+        jax.distributed.initialize(coordinator, num_processes, process_id)
+    except (RuntimeError, OSError) as e:  # nobody there, or not all of them in time
+        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+        raise UsageError(
+            f"process {process_id} of {num_processes} could not meet the others at {coordinator}: "
+            f"{reason}; start all of them, with the same --coordinator and --num-processes"
+        ) from e
 
 
 def is_main() -> bool:

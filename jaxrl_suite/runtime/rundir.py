@@ -44,6 +44,7 @@ class RunRecord:
     hyper: dict[str, Any]
     seed: int
     num_updates: int
+    intervals: dict[str, int]  # updates between rows, checkpoints, evaluations; see loop.fit
     versions: dict[str, str]
     device: str
     device_count: int
@@ -61,6 +62,7 @@ def make_record(
     *,
     seed: int,
     num_updates: int,
+    intervals: dict[str, int] | None = None,
     parent: str | None = None,
 ) -> RunRecord:
     """A record of this machine, now."""
@@ -75,6 +77,7 @@ def make_record(
         hyper=to_jsonable(hyper),
         seed=seed,
         num_updates=num_updates,
+        intervals=intervals or {},
         versions=versions,
         device=jax.devices()[0].device_kind,
         device_count=jax.device_count(),
@@ -170,7 +173,7 @@ def _create(path: Path, record: RunRecord) -> None:
 def extend_run(run: Run, num_updates: int) -> Run:
     """The same run with another number of updates to reach."""
     record = dataclasses.replace(run.record, num_updates=num_updates)
-    hosts.on_main(lambda: _write_record(run.path, record))
+    hosts.on_main(lambda: _rewrite_record(run.path, record))
     return Run(run.path, record)
 
 
@@ -187,7 +190,7 @@ def open_run(reference: str | Path, *, root: Path = ROOT) -> Run:
     path = next((p for p in found if (p / "run.json").is_file()), found[0])
     try:
         return _read(path)
-    except (OSError, json.JSONDecodeError) as e:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
         raise UsageError(f"{path} is no run: it has no readable run.json; {_names(root)}") from e
 
 
@@ -220,6 +223,13 @@ def _write_record(directory: Path, record: RunRecord) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _rewrite_record(directory: Path, record: RunRecord) -> None:
+    try:
+        _write_record(directory, record)
+    except OSError as e:
+        raise UsageError(f"cannot write {directory / 'run.json'}: {e.strerror}") from e
 
 
 def _lock(path: Path, handle: int) -> None:

@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Literal, NamedTuple
 
+import jax
+import numpy as np
+
 from jaxrl_suite.core import Preset, UsageError
 from jaxrl_suite.envs import arcade
 from jaxrl_suite.nets.actor_critic import NetworkConfig
@@ -72,6 +75,7 @@ class Config:
     def check(self) -> None:
         """Raises UsageError for a setting that no program can be made of."""
         arcade.make(self.game)
+        self.network.check()
         num_variants = len(self.variants)
         if self.num_envs < 1 or self.num_envs % num_variants:
             raise UsageError(
@@ -126,6 +130,20 @@ class Hyper(NamedTuple):
     ppo_epsilon: float = 0.2
     popart_step: float = 3e-4
     actor_hold: int = 0
+
+    def check(self) -> None:
+        """Raises UsageError for a number outside its range; traced ones cannot be looked at."""
+        for name, value in self._asdict().items():
+            if isinstance(value, jax.core.Tracer):
+                continue
+            low = np.min(value)  # NaN if there is one, hence `not >=` rather than `<`
+            if name in _SHARES and not (low >= 0 and np.max(value) <= 1):
+                raise UsageError(f"{name} must lie in [0, 1], not {value}")
+            if not low >= 0:
+                raise UsageError(f"{name} must be at least 0, not {value}")
+
+
+_SHARES = ("gamma", "rms_decay", "lambda_", "popart_step")
 
 
 PRESETS: dict[str, Preset] = {

@@ -172,7 +172,7 @@ def impala_source(config: Config) -> Source:
         unroll_length=config.unroll_length,
     )
     source = rollout.hold_actor(source)
-    if config.replay_fraction > 0:
+    if config.replay_fraction:
         source = rollout.replay(source, fraction=config.replay_fraction, slots=config.replay_slots)
     return source
 
@@ -197,6 +197,7 @@ def make(config: Config, hyper: Hyper) -> System:
       state, metrics = jax.jit(train(system, 100))(system.init(jax.random.key(0)))
     """
     config.check()
+    hyper.check()
 
     def evaluate(state: SystemState, key: jax.Array) -> Metrics:
         return evaluate_policy(config, config.variants, state.learner.params, key)
