@@ -214,10 +214,13 @@ def test_replay_does_not_disturb_the_fresh_columns():
 
 
 def test_replay_reports_returns_of_now():
-    # An old return would be counted again as if it were new.
-    batches = samples(rollout.replay(make_source(), fraction=0.5, slots=4), 4)
+    # An old return would be counted again as if it were new. One step a sample, so that in some
+    # samples no episode has finished yet and in others one has.
+    batches = samples(rollout.replay(make_source(unroll_length=1), fraction=0.5, slots=4), 6)
     for batch in batches:
         np.testing.assert_array_equal(batch.last_return[2:], batch.last_return[:2])
+    seen = np.stack([batch.last_return[:2] for batch in batches])
+    np.testing.assert_array_equal(np.isnan(seen).sum(axis=0), [1, 2])
 
 
 @pytest.mark.parametrize("fraction", [-0.5, 0.0, 0.4, 0.97, 1.0, 1.5])
