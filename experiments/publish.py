@@ -118,6 +118,17 @@ def stacked(intervals: Sequence[Interval]) -> Interval:
     return Interval(*np.array(intervals, float).reshape(-1, 3).T)
 
 
+def difference(x: np.ndarray, y: np.ndarray) -> Interval:
+    """Mean of x minus mean of y with Welch's 95% interval."""
+    from scipy.special import stdtrit
+
+    spread = np.array([x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)])
+    freedom = spread.sum() ** 2 / (spread**2 / [len(x) - 1, len(y) - 1]).sum()
+    half = stdtrit(freedom, 0.975) * np.sqrt(spread.sum())
+    point = x.mean() - y.mean()
+    return Interval(point, point - half, point + half)
+
+
 def limits(intervals: Iterable[Interval]) -> tuple[float, float]:
     """Axis limits that hold all intervals and zero, with a little room."""
     intervals = list(intervals)

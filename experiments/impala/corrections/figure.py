@@ -90,7 +90,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
 
     def difference(replay: float, correction: str) -> list[str]:
         pair = [[_returns(rows, n, replay, lag) for n in ("vtrace", correction)] for lag in lags]
-        cells = [publish.bracketed(_difference(*of_lag), "+.1f") for of_lag in pair]
+        cells = [publish.bracketed(publish.difference(*of_lag), "+.1f") for of_lag in pair]
         return [_name(replay), LABELS[correction], *cells]
 
     settings = [(replay, name) for replay in pairs for name in pairs[replay]]
@@ -101,17 +101,6 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
         "differences": publish.table(columns, [difference(*s) for s in others]),
         "off_policy": publish.table(columns, [diagnosis(*s) for s in settings]),
     }
-
-
-def _difference(x: np.ndarray, y: np.ndarray) -> stats.Interval:
-    """Mean of x minus mean of y with Welch's 95% interval."""
-    from scipy.special import stdtrit
-
-    spread = np.array([x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)])
-    freedom = spread.sum() ** 2 / (spread**2 / [len(x) - 1, len(y) - 1]).sum()
-    half = stdtrit(freedom, 0.975) * np.sqrt(spread.sum())
-    point = x.mean() - y.mean()
-    return stats.Interval(point, point - half, point + half)
 
 
 def finding(rows: Sequence[Row]) -> str:
@@ -125,9 +114,9 @@ def finding(rows: Sequence[Row]) -> str:
         others = [n for n in names if n != "vtrace"]
         best = max(others, key=lambda n: _returns(rows, n, replay, lag).mean())
         versus = [
-            f"{publish.bracketed(_difference(own, _returns(rows, name, replay, lag)), '+.2f')} "
-            f"against {LABELS[name]}"
+            f"{publish.bracketed(gain, '+.2f')} against {LABELS[name]}"
             for name in dict.fromkeys(["none", best])
+            for gain in [publish.difference(own, _returns(rows, name, replay, lag))]
         ]
         parts.append(
             f"{_name(replay)}: V-trace {publish.plus_minus(stats.mean_interval(own))}, "

@@ -1,6 +1,6 @@
 """Zero-shot and fine-tuned score on unseen variants against the number of pretraining variants.
 
-python -m experiments.impala.num_variants.figure     (about 20 s; reads results/returns.jsonl)
+python -m experiments.impala.num_variants.figure     (a few seconds; reads results/returns.jsonl)
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import publish
 from experiments.impala import scores
-from experiments.impala.num_variants.sweep import FINETUNE, RESULTS
+from experiments.impala.num_variants.sweep import FINETUNE, RESULTS, SETTINGS
 from experiments.publish import Row, select, values
 from jaxrl_suite.report import figures, stats, style
 from jaxrl_suite.report.series import Series
@@ -59,8 +59,8 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
             x_label="pretraining variants N, at equal frames",
             y_label="score (0 random, 1 best)",
             title=name,
-            subtitle=f"IQM, {seeds} seeds x {len(group[0]['random'])} variants; "
-            "95% stratified bootstrap",
+            subtitle=f"IQM of {len(group[0]['random'])} variants; mean of {seeds} seeds; "
+            "95% interval (t)",
             colours={"from scratch": style.REFERENCE},
             ax=ax,
         )
@@ -113,20 +113,32 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
                 for s in stages
             }
             shown = [f"{score[s]}; {raw[s]}" if s in stages else "" for s in LABELS]
-            body.append([name, str(n) if n else "0 (scratch)", *shown])
-    return {"numbers": publish.table(["game and split", "N", *LABELS.values()], body)}
+            seen = ""
+            if n:
+                returns = select(group, "seen", num_variants=n).mean(axis=1)
+                seen = publish.plus_minus(stats.mean_interval(returns))
+            body.append([name, str(n) if n else "0 (scratch)", seen, *shown])
+    head = ["game and split", "N", "seen, return", *LABELS.values()]
+    there = {(row["game"], row["split"]) for row in rows}
+    done, missing = (
+        ", ".join(
+            f"{game} ({split})" for game, split in SETTINGS if ((game, split) in there) == has
+        )
+        for has in (True, False)
+    )
+    present = f"In the results: {done}. Not run yet: {missing or 'nothing'}."
+    return {"settings": present, "numbers": publish.table(head, body)}
 
 
 def finding(rows: Sequence[Row]) -> str:
-    """Zero-shot score at the smallest and the largest N, in every panel."""
+    """Zero-shot score at the smallest, the best and the largest N, in every panel."""
     parts = []
     for name, group in _groups(rows):
-        counts = _pretrained(group)
-        few, many = (
-            publish.bracketed(scores.pooled(_scores(group, "zero_shot", n)))
-            for n in (min(counts), max(counts))
-        )
-        parts.append(f"{name}: {few} at N = {min(counts)}, {many} at N = {max(counts)}")
+        score = {n: scores.pooled(_scores(group, "zero_shot", n)) for n in _pretrained(group)}
+        best = max(score, key=lambda n: score[n].point)
+        shown = sorted({min(score), best, max(score)})
+        listed = ", ".join(f"{publish.bracketed(score[n])} at N = {n}" for n in shown)
+        parts.append(f"{name}: {listed}" + (f" (best N: {best})" if len(shown) > 2 else ""))
     return f"Zero-shot score (0 random, 1 best). {'; '.join(parts)}"
 
 
