@@ -62,8 +62,8 @@ def test_commands_and_flags_exist(page, capsys):
         assert command in COMMANDS, line
         legal = FLAGS.get(command)
         if legal is None:
+            system = ["impala", "quick"] if command == "train" else []
             with pytest.raises(SystemExit) as stop:
-                system = ["impala", "quick"] if command == "train" else []
                 cli.main([command, *system, "--help"])
             assert stop.value.code == 0
             legal = capsys.readouterr().out
