@@ -10,13 +10,18 @@ DEMO ?=
 # Tests run in two processes: compiling is what they spend their time on.
 TEST ?= -n 2
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test bench lint format lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/jaxrl demo $(DEMO)
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(TEST)
+
+# Alone on the machine; benchmarks/README.md says how to install the peer first.
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/arcade_env.py
+	$(BIN)/python benchmarks/impala_train.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ SMALL = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def shared_programs(tmp_path_factory):
     """What compiles the same program twice compiles it once, and ~/.cache is left alone."""
     names = [
