@@ -124,26 +124,28 @@ def render(loaded: Loaded, options: RenderOptions) -> Path:
     _check_least(options, count=1, steps=1, fps=1)
     names = [name for _, name in _sides(config, options.variants, options.split)]
     names = names[: options.count]
-    describe = arcade.make(config.game).describe
     frames = jax.jit(
         lambda p, k: impala.record_episodes(config, names, p, k, num_steps=options.steps)
     )(loaded.state.learner.params, seeded_key(options.seed))
-    labels = [f"{name} {_short(describe(name))}" for name in names]
+    labels = [f"{name} {_words(config.game, name)}" for name in names]
     path = loaded.run.figures / _VIDEO
     return video.write_gif(video.tile(np.asarray(frames), labels=labels), path, options.fps)
 
 
-def _short(factors: dict[str, object]) -> str:
-    """A variant in words: "slow ball, invisible bricks, steerable, paddle 1"."""
+def _words(game_name: str, variant: str) -> str:
+    """What sets a variant apart from its game's default: "fast ball, steerable, paddle 1"."""
+    game = arcade.make(game_name)
+    chosen = game.describe(variant)
     words = []
-    for factor, value in factors.items():
+    for name, values in game.factors:
+        value = chosen[name]
+        if value == values[0]:
+            continue
         if value == "yes":
-            words.append(factor)
-        elif isinstance(value, int):
-            words.append(f"{factor} {value}")
-        elif value not in ("no", "normal"):
-            words.append(f"{value} {factor}")
-    return ", ".join(words)
+            words.append(name)
+        else:
+            words.append(f"{name} {value}" if isinstance(value, int) else f"{value} {name}")
+    return ", ".join(words) or "default"
 
 
 def report(page: Page, run: Run) -> None:
@@ -198,10 +200,7 @@ def _report_evaluation(page: Page, run: Run, game: str, row: dict) -> None:
         what = f"return, {len(rows)} variants {side}"
         tiles.append((f"{ours:.1f}", what, f"random policy {theirs:.2f}"))
     page.tiles(tiles)
-    groups = [
-        f"{name}  {_short(factors)}"
-        for name, factors in zip(row["variants"], row["factors"], strict=True)
-    ]
+    groups = [f"{name}  {_words(game, name)}" for name in row["variants"]]
     figure = figures.bars(
         groups,
         {"trained": trained, "random": random},

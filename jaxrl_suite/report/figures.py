@@ -176,7 +176,7 @@ def bars(
       ax: axes to draw into.
 
     Returns:
-      The figure, as tall as its rows need.
+      The figure, as tall as its rows and as wide as its names need.
     """
     if sections is not None and len(sections) != len(groups):
         raise UsageError(f"{len(groups)} groups need as many sections, not {len(sections)}")
@@ -187,7 +187,9 @@ def bars(
     thickness = 0.78 / len(series)
     with style.house():
         height = 1.3 + rows[-1] * max(0.24, 0.13 * len(series))
-        ax = ax or panels(1, width=WIDTH, height=height)[1][0]
+        # Room for long names: about 0.08 inches a letter beyond what a panel has beside its axes.
+        width = WIDTH + 0.08 * max(0, max(len(str(group)) for group in groups) - 24)
+        ax = ax or panels(1, width=width, height=height)[1][0]
         for i, (label, look) in enumerate(zip(series, looks, strict=True)):
             interval = summary[label][1]
             y = rows + (i - (len(series) - 1) / 2) * thickness
