@@ -78,7 +78,7 @@ def start(*arguments, devices=1, code="raise SystemExit(main())", **popen):
     )
 
 
-def finish(*processes, code=0, seconds=120):
+def finish(*processes, code=0, seconds=400):
     """Waits for processes that must end with `code`; returns what they wrote on stderr."""
     errors = []
     for process in processes:
@@ -88,7 +88,7 @@ def finish(*processes, code=0, seconds=120):
     return errors
 
 
-def wait_for_update(run, update, process, seconds=120):
+def wait_for_update(run, update, process, seconds=400):
     """Until the metrics of the run hold the row of `update`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

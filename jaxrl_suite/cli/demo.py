@@ -18,8 +18,9 @@ class DemoOptions:
 
     An interrupted demo goes on where it stopped; delete its directory to begin anew.
 
-    short: seconds rather than minutes: it shows that everything works, not that it learns.
-    root: directory for the demo's runs and page; empty for runs/demo or runs/demo-short.
+    Attributes:
+      short: seconds rather than minutes: it shows that everything works, not that it learns.
+      root: directory for the demo's runs and page; empty for runs/demo or runs/demo-short.
     """
 
     short: bool = False

@@ -28,10 +28,11 @@ _VIDEO = "episodes.gif"
 class EvalOptions:
     """Zero-shot evaluation of the newest checkpoint beside the random policy.
 
-    variants: "all" (both sides of the split), "train", "unseen", or names joined by commas.
-    split: split to take the sides from; empty for the run's own.
-    episodes: per variant; 0 for the run's own number.
-    seed: of the episodes.
+    Attributes:
+      variants: "all" (both sides of the split), "train", "unseen", or names joined by commas.
+      split: split to take the sides from; empty for the run's own.
+      episodes: per variant; 0 for the run's own number.
+      seed: of the episodes.
     """
 
     variants: str = "all"
@@ -44,12 +45,13 @@ class EvalOptions:
 class RenderOptions:
     """A video of the newest checkpoint, a tile a variant.
 
-    variants: "train", "unseen", or names joined by commas.
-    split: split to take the sides from; empty for the run's own.
-    count: at most so many tiles.
-    steps: of every environment.
-    fps: steps per second.
-    seed: of the episodes.
+    Attributes:
+      variants: "train", "unseen", or names joined by commas.
+      split: split to take the sides from; empty for the run's own.
+      count: at most so many tiles.
+      steps: of every environment.
+      fps: steps per second.
+      seed: of the episodes.
     """
 
     variants: str = "unseen"

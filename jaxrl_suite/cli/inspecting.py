@@ -19,7 +19,8 @@ from jaxrl_suite.runtime.rundir import ROOT, Run, list_runs, open_run
 class ListOptions:
     """Systems, their presets and what they play, then the runs made so far.
 
-    root: directory that holds all runs.
+    Attributes:
+      root: directory that holds all runs.
     """
 
     root: Path = ROOT
@@ -60,7 +61,7 @@ def _run_options(
     commands = commands_of(run.record.system)
     chosen = options_of(commands)
     both = dataclasses.make_dataclass("Options", [], bases=(_Place, chosen), frozen=True)
-    both.__doc__ = f"{chosen.__doc__.rstrip()}\n    root: directory that holds all runs.\n    "
+    both.__doc__ = f"{chosen.__doc__.rstrip()}\n      root: directory that holds all runs.\n    "
     options = parse(both, rest, prog)
     return commands, room.load(run, commands), options
 
@@ -82,9 +83,10 @@ def render(arguments: list[str]) -> None:
 class ReportOptions:
     """One HTML page about runs; it works offline.
 
-    runs: the runs, in the order of the page.
-    output: the page; empty for report.html in the first run.
-    root: directory that holds all runs.
+    Attributes:
+      runs: the runs, in the order of the page.
+      output: the page; empty for report.html in the first run.
+      root: directory that holds all runs.
     """
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]

@@ -1,5 +1,6 @@
 """Entry point: chooses the command, and turns errors into one line and an exit code."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
       The exit code: 0; 2 for bad input, with one line that says how to mend it; 130 or 143
-      after Ctrl-C or SIGTERM.
+      after Ctrl-C or SIGTERM; 141 when the reader of its output has left.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     help_wanted = not arguments or arguments[0] in ("-h", "--help", "help")
@@ -72,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except Interrupted as interrupted:
         leave(interrupted)
+    except BrokenPipeError:  # `... --help | head`: the reader has all that it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is flushed at exit goes nowhere
+        return 141
     except KeyboardInterrupt:
         print("jaxrl: interrupted", file=sys.stderr)
         return 130

@@ -32,18 +32,19 @@ from jaxrl_suite.runtime.rundir import (
 class LoopOptions:
     """How a run is watched and where it computes; none of it changes the result.
 
-    log_every: updates in one row of metrics; 0 for a fortieth of the run.
-    checkpoint_every: updates between checkpoints, rounded up to whole rows; 0 for a quarter of
-      the run.
-    evaluate_every: updates between evaluations, rounded up to whole rows; 0 for none. A run that
-      is resumed keeps its three intervals unless others are given.
-    devices: devices to split the batch over; 0 for a single one without a mesh.
-    coordinator: host:port of process 0 of a run over several processes; empty for one process.
-    num_processes: processes of the run.
-    process_id: which of them this one is.
-    tensorboard: write TensorBoard files too (extra: tensorboard).
-    wandb: log to Weights & Biases too (extra: wandb).
-    root: directory that holds all runs.
+    Attributes:
+      log_every: updates in one row of metrics; 0 for a fortieth of the run.
+      checkpoint_every: updates between checkpoints, rounded up to whole rows; 0 for a quarter of
+        the run.
+      evaluate_every: updates between evaluations, rounded up to whole rows; 0 for none. A run that
+        is resumed keeps its three intervals unless others are given.
+      devices: devices to split the batch over; 0 for a single one without a mesh.
+      coordinator: host:port of process 0 of a run over several processes; empty for one process.
+      num_processes: processes of the run.
+      process_id: which of them this one is.
+      tensorboard: write TensorBoard files too (extra: tensorboard).
+      wandb: log to Weights & Biases too (extra: wandb).
+      root: directory that holds all runs.
     """
 
     log_every: int = 0
@@ -87,13 +88,14 @@ def train(arguments: list[str]) -> None:
     )
     options_type.__doc__ = f"""Train {name} from the preset {preset_name!r}.
 
-    config: what fixes the compiled program.
-    hyper: numbers of the learning rule.
-    num_updates: length of the run.
-    seed: of everything random.
-    name: of the run's directory; empty for preset and time.
-    init_from: run whose newest parameters are the first ones (fine-tuning).
-    reset_heads: with init_from, keep fresh policy and value heads.
+    Attributes:
+      config: what fixes the compiled program.
+      hyper: numbers of the learning rule.
+      num_updates: length of the run.
+      seed: of everything random.
+      name: of the run's directory; empty for preset and time.
+      init_from: run whose newest parameters are the first ones (fine-tuning).
+      reset_heads: with init_from, keep fresh policy and value heads.
     """
     options = parse(options_type, rest, f"jaxrl train {name} {preset_name}")
     launch(
@@ -183,7 +185,8 @@ def resume(arguments: list[str]) -> None:
     )
     options_type.__doc__ = """Go on with a run, bit for bit.
 
-    num_updates: a new length of the whole run; 0 keeps the one it was started with.
+    Attributes:
+      num_updates: a new length of the whole run; 0 keeps the one it was started with.
     """
     options = parse(options_type, rest, "jaxrl resume RUN")
     if options.num_updates < 0:

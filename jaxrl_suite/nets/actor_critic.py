@@ -16,16 +16,17 @@ from jaxrl_suite.nets.conv import Conv3x3
 class NetworkConfig:
     """Shape of an actor-critic network.
 
-    torso: "resnet", IMPALA's residual CNN (Espeholt et al. 2018, figure 3, right), or "grid",
-      one 3x3 convolution for boards of a few cells (MinAtar's, Young and Tian 2019).
-    sections: of the resnet, (channels, residual blocks) each; a section halves the image.
-    grid_channels: of the grid torso.
-    hidden: units of the fully connected layer.
-    width: multiplies all channels and hidden units.
-    depth: multiplies the residual blocks of every section.
-    lstm: units of the LSTM after the fully connected layer; 0 for none.
-    last_action_reward: append the one-hot last action and the clipped last reward.
-    bfloat16: compute in bfloat16; heads, log-probabilities and parameters stay float32.
+    Attributes:
+      torso: "resnet", IMPALA's residual CNN (Espeholt et al. 2018, figure 3, right), or "grid",
+        one 3x3 convolution for boards of a few cells (MinAtar's, Young and Tian 2019).
+      sections: of the resnet, (channels, residual blocks) each; a section halves the image.
+      grid_channels: of the grid torso.
+      hidden: units of the fully connected layer.
+      width: multiplies all channels and hidden units.
+      depth: multiplies the residual blocks of every section.
+      lstm: units of the LSTM after the fully connected layer; 0 for none.
+      last_action_reward: append the one-hot last action and the clipped last reward.
+      bfloat16: compute in bfloat16; heads, log-probabilities and parameters stay float32.
     """
 
     torso: Literal["resnet", "grid"] = "resnet"

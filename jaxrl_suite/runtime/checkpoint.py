@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import shutil
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,11 +92,27 @@ def _write_whole(directory: Path, step: int, data: dict, manifest: dict) -> None
         _orbax_save(temporary / _ARRAYS, data)
         write_synced(temporary / _MANIFEST, json.dumps(manifest))
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_for_good(temporary)
         raise
     # A run that went back to an earlier checkpoint has left these behind.
     _remove(directory, [s for s in steps(directory) if s >= step])
     os.rename(temporary, directory / str(step))
+
+
+def _remove_for_good(path: Path) -> None:
+    """Removes a directory that others may still be writing to, until it stays away.
+
+    When one of orbax's writers fails the others go on for a while, and make their directories
+    anew; half a second of quiet says that they are done.
+    """
+    quiet = 0
+    for _ in range(100):
+        if path.exists():
+            shutil.rmtree(path, ignore_errors=True)
+            quiet = 0
+        elif (quiet := quiet + 1) > 10:
+            return
+        time.sleep(0.05)
 
 
 def _remove(directory: Path, which: list[int]) -> None:

@@ -71,11 +71,21 @@ def test_help_goes_to_stdout_and_makes_nothing(runs, capfd, command, shown):
     assert tree(runs) == before
 
 
+def test_reader_that_leaves_early():
+    process = start("train", "impala", "--help")
+    process.stdout.close()  # as `head` does
+    error = process.stderr.read()
+    assert (process.wait(), error) == (141, "")
+
+
 def test_every_option_of_train_has_a_line_of_help(capfd):
     assert jaxrl("train", "impala", "--help") == 0
     out = capfd.readouterr().out
-    for words in ("name of an arcade game", "updates in one row of metrics", "discount per step"):
-        assert words in " ".join(out.replace("│", " ").split())
+    text = " ".join(out.replace("│", " ").split())
+    assert "--config.game STR name of an arcade game. (default: breakout)" in text
+    assert "--hyper.gamma FLOAT discount per step. (default: 0.99)" in text
+    assert "--log-every INT updates in one row of metrics; 0 for a fortieth of the run." in text
+    assert "--seed INT of everything random. (default: 0)" in text
 
 
 def test_what_a_run_is(runs):

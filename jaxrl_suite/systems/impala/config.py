@@ -16,21 +16,22 @@ from jaxrl_suite.ops.policy_gradient import CORRECTIONS, Correction
 class Config:
     """What sets a shape or a branch of the compiled program.
 
-    game: name of an arcade game.
-    split: name of one of the game's fixed splits, or the path of a split file.
-    subset: which side of the split to play: "train" or "unseen".
-    num_variants: play the first so many variants of that side; 0 for all.
-    num_envs: B, environments stepped in parallel; a multiple of the number of variants.
-    unroll_length: T, steps per sequence.
-    time_limit: steps after which an episode is truncated.
-    sticky: probability that the last action is repeated.
-    network: shape of the network.
-    correction: the off-policy correction of the loss.
-    replay_fraction: share of replayed sequences in a batch; 0 for none.
-    replay_slots: past batches kept for replay.
-    popart: a value head and running moments per variant.
-    measure_harmony: compute the gradient variant by variant and report the harmony score.
-    eval_episodes: episodes per variant of an evaluation.
+    Attributes:
+      game: name of an arcade game.
+      split: name of one of the game's fixed splits, or the path of a split file.
+      subset: which side of the split to play: "train" or "unseen".
+      num_variants: play the first so many variants of that side; 0 for all.
+      num_envs: B, environments stepped in parallel; a multiple of the number of variants.
+      unroll_length: T, steps per sequence.
+      time_limit: steps after which an episode is truncated.
+      sticky: probability that the last action is repeated.
+      network: shape of the network.
+      correction: the off-policy correction of the loss.
+      replay_fraction: share of replayed sequences in a batch; 0 for none.
+      replay_slots: past batches kept for replay.
+      popart: a value head and running moments per variant.
+      measure_harmony: compute the gradient variant by variant and report the harmony score.
+      eval_episodes: episodes per variant of an evaluation.
     """
 
     game: str = "breakout"
@@ -96,22 +97,23 @@ class Config:
 class Hyper(NamedTuple):
     """Numbers of the learning rule; carried in the state, so that a sweep is a vmap.
 
-    learning_rate: of RMSProp at the start.
-    anneal_updates: updates over which the rate falls linearly to 0; 0 keeps it.
-    gamma: discount per step.
-    entropy_cost: weight of the entropy bonus.
-    baseline_cost: weight of half the squared value error.
-    max_grad_norm: global-norm clip.
-    rms_decay: of RMSProp.
-    rms_epsilon: of RMSProp, outside the root.
-    reward_clip: rewards are clipped to [-reward_clip, reward_clip] for learning.
-    rho_bar: V-trace's clip of the temporal difference.
-    c_bar: V-trace's clip of the trace.
-    pg_rho_bar: V-trace's clip of the advantage.
-    lambda_: mixes one-step and n-step targets.
-    ppo_epsilon: half-width of the clip of the "ppo" correction.
-    popart_step: step size of PopArt's moments.
-    actor_hold: the acting parameters are fetched every actor_hold + 1 updates.
+    Attributes:
+      learning_rate: of RMSProp at the start.
+      anneal_updates: updates over which the rate falls linearly to 0; 0 keeps it.
+      gamma: discount per step.
+      entropy_cost: weight of the entropy bonus.
+      baseline_cost: weight of half the squared value error.
+      max_grad_norm: global-norm clip.
+      rms_decay: of RMSProp.
+      rms_epsilon: of RMSProp, outside the root.
+      reward_clip: rewards are clipped to [-reward_clip, reward_clip] for learning.
+      rho_bar: V-trace's clip of the temporal difference.
+      c_bar: V-trace's clip of the trace.
+      pg_rho_bar: V-trace's clip of the advantage.
+      lambda_: mixes one-step and n-step targets.
+      ppo_epsilon: half-width of the clip of the "ppo" correction.
+      popart_step: step size of PopArt's moments.
+      actor_hold: the acting parameters are fetched every actor_hold + 1 updates.
     """
 
     learning_rate: float = 6e-4
