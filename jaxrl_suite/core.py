@@ -6,8 +6,9 @@ them so that one call of ``System.update`` collects experience and learns from i
 one compiled program.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -69,8 +70,9 @@ class System(NamedTuple):
         sweep is a ``vmap`` over it.
     update: ``SystemState -> (SystemState, Metrics)``; one iteration, experience and learning.
     evaluate: ``(SystemState, key) -> Metrics``.
-    frames_per_update: environment steps that one update consumes.
+    frames_per_update: environment frames that one update consumes.
     spec: prefix tree of PartitionSpec over the state, for a mesh with the axis DATA_AXIS.
+    evaluates_on_host: `evaluate` plays on the host and cannot be compiled.
     """
 
     init: Callable[..., SystemState]
@@ -78,6 +80,63 @@ class System(NamedTuple):
     evaluate: Callable[[SystemState, jax.Array], Metrics]
     frames_per_update: int
     spec: PyTree
+    evaluates_on_host: bool = False
+
+
+class Actor(Protocol):
+    """Environments on the host with a policy of their own; the runtime gives each a thread."""
+
+    def unroll(self, params: PyTree, version: int) -> PyTree:
+        """Plays a sequence with `params`, made by `version` updates; arrays of the host."""
+
+    def close(self) -> None:
+        """Ends the environments."""
+
+
+@dataclasses.dataclass(frozen=True)
+class QueueConfig:
+    """The queue between actors and learner.
+
+    Attributes:
+      size: unrolls that may wait; an actor that finds it full waits, too.
+      max_lag: unrolls whose parameters are older than so many updates are thrown away; 0 keeps
+        all.
+    """
+
+    size: int = 2
+    max_lag: int = 0
+
+    def check(self) -> None:
+        """Raises UsageError for a number outside its range."""
+        if self.size < 1:
+            raise UsageError(f"the queue's size must be at least 1, not {self.size}")
+        if self.max_lag < 0:
+            raise UsageError(f"max_lag must be at least 0, not {self.max_lag}")
+
+
+class HostSystem(NamedTuple):
+    """A loop whose environments live on the host: actors on threads feed the compiled learner.
+
+    init: ``(key, hyper=<the preset's>) -> SystemState``, whose source is empty.
+    learn: ``(SystemState, tuple of unrolls) -> (SystemState, Metrics)``; pure, the runtime
+        compiles it.
+    actors: ``num_updates -> actors``; called when a run starts or goes on, with the updates made
+        so far. Every update takes as many unrolls as there are actors.
+    evaluate: ``(SystemState, key) -> Metrics``, on the host.
+    frames_per_update: environment frames that one update consumes.
+    spec: prefix tree of PartitionSpec over the state.
+    batch_spec: prefix tree of PartitionSpec over one unroll.
+    queue: how many unrolls may wait, and how old they may grow.
+    """
+
+    init: Callable[..., SystemState]
+    learn: Callable[[SystemState, tuple], tuple[SystemState, Metrics]]
+    actors: Callable[[int], Sequence[Actor]]
+    evaluate: Callable[[SystemState, jax.Array], Metrics]
+    frames_per_update: int
+    spec: PyTree
+    batch_spec: PyTree
+    queue: QueueConfig
 
 
 def fuse(
@@ -106,7 +165,7 @@ def fuse(
         learner_state = learner.init(learner_key, hyper)
         source_state = source.init(source_key, hyper, learner_state.params)
         state = SystemState(learner_state, source_state, key, jnp.zeros((), jnp.int32))
-        return jax.tree.map(_strongly_typed, state)
+        return strongly_typed(state)
 
     def update(state: SystemState) -> tuple[SystemState, Metrics]:
         key, sample_key = jax.random.split(state.key)
@@ -118,9 +177,10 @@ def fuse(
     return System(init, update, evaluate, frames_per_update, spec)
 
 
-def _strongly_typed(x: jax.Array) -> jax.Array:
+def strongly_typed(state: PyTree) -> PyTree:
     """Without jax's weak types: updates drop them, so the second update would trace anew."""
-    return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x.astype(x.dtype)
+    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    return jax.tree.map(lambda x: x if is_key(x) else x.astype(x.dtype), state)
 
 
 def train(system: System, num_updates: int) -> Callable[[SystemState], tuple[SystemState, Metrics]]:

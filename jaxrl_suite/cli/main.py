@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from jaxrl_suite.core import UsageError
+from jaxrl_suite.runtime.actors import ActorError
 from jaxrl_suite.runtime.interrupt import Interrupted, leave
 
 _HELP = """\
@@ -49,8 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: arguments without the program's name; None for those of the process.
 
     Returns:
-      The exit code: 0; 2 for bad input, with one line that says how to mend it; 130 or 143
-      after Ctrl-C or SIGTERM; 141 when the reader of its output has left.
+      The exit code: 0; 1 when an actor has failed, with its traceback; 2 for bad input, with one
+      line that says how to mend it; 130 or 143 after Ctrl-C or SIGTERM; 141 when the reader of its
+      output has left.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     help_wanted = not arguments or arguments[0] in ("-h", "--help", "help")
@@ -71,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print("jaxrl:", " ".join(str(error).splitlines()), file=sys.stderr)
         return 2
+    except ActorError as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
     except Interrupted as interrupted:
         leave(interrupted)
     except BrokenPipeError:  # `... --help | head`: the reader has all that it wanted

@@ -1,82 +1,27 @@
 """The run loop: compiled chunks of updates with everything that has side effects in between."""
 
-import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
-from jaxrl_suite.core import Metrics, PyTree, System, SystemState, UsageError
+from jaxrl_suite.core import HostSystem, Metrics, PyTree, System, SystemState, UsageError
 from jaxrl_suite.runtime import checkpoint, hosts
 from jaxrl_suite.runtime import mesh as meshes
+from jaxrl_suite.runtime.actors import ActorError
+from jaxrl_suite.runtime.chunk import Compiled, Fed
 from jaxrl_suite.runtime.interrupt import Interrupted, Signals
 from jaxrl_suite.runtime.metrics import MetricsFile, Row, Sink
 from jaxrl_suite.runtime.progress import Reporter, make_console, say
 from jaxrl_suite.runtime.rundir import Run
 
-# A metric with one of these words in its name must be finite.
-_WATCHED = re.compile(r"(^|[/_])(loss|grad_norm|gradient_norm)($|[/_])")
-
-
-class ChunkResult(NamedTuple):
-    """What leaves the device after a chunk."""
-
-    mean: Metrics  # mean over the chunk's updates, NaN left out, float32
-    bad_update: jax.Array  # int32 [], first update with a non-finite loss; -1 if none
-    finite: jax.Array  # bool [], whether all parameters are finite
-
-
-def make_chunk(
-    system: System,
-) -> Callable[[SystemState, jax.Array], tuple[SystemState, ChunkResult]]:
-    """Many updates as one pure function ``(state, num_updates) -> (state, ChunkResult)``.
-
-    Unlike :func:`~jaxrl_suite.core.train` the number of updates is traced: one program serves
-    every chunk, so that where a run is cut into chunks cannot change a bit of it (a loop of
-    known length 1 would be inlined and fused otherwise), and a shorter last chunk compiles
-    nothing new.
-    """
-
-    def chunk(state: SystemState, num_updates: jax.Array) -> tuple[SystemState, ChunkResult]:
-        # A restored state has no weak types; a fresh one must not have any either.
-        state = jax.tree.map(lambda x: x if meshes.is_key(x) else x.astype(x.dtype), state)
-        update = jax.jit(system.update)  # so that the two uses below trace it once
-        shapes = jax.eval_shape(update, state)[1]
-        zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, jnp.float32), shapes)
-
-        def body(_: jax.Array, carry: tuple) -> tuple:
-            state, total, count, bad = carry
-            state, metrics = update(state)
-            metrics = jax.tree.map(lambda m: m.astype(jnp.float32), metrics)
-            total = jax.tree.map(lambda t, m: t + jnp.where(jnp.isnan(m), 0.0, m), total, metrics)
-            count = jax.tree.map(lambda c, m: c + ~jnp.isnan(m), count, metrics)
-            good = _all_finite({k: m for k, m in metrics.items() if _WATCHED.search(k)})
-            bad = jnp.where((bad < 0) & ~good, state.num_updates, bad)
-            return state, total, count, bad
-
-        start = (state, zeros, zeros, jnp.full((), -1, jnp.int32))
-        state, total, count, bad = jax.lax.fori_loop(0, num_updates, body, start)
-        mean = jax.tree.map(jnp.divide, total, count)  # 0 / 0: NaN when there was no value
-        # Environments may hold NaN on purpose ("no episode yet"), parameters may not.
-        finite = _all_finite(getattr(state.learner, "params", ()))
-        return state, ChunkResult(mean, bad, finite)
-
-    return chunk
-
-
-def _all_finite(tree: PyTree) -> jax.Array:
-    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.all(jnp.array([True, *(jnp.isfinite(x).all() for x in floats)]))
-
 
 def init_or_restore(
-    system: System, run: Run, *, hyper: PyTree = None, mesh: Mesh | None = None
+    system: System | HostSystem, run: Run, *, hyper: PyTree = None, mesh: Mesh | None = None
 ) -> SystemState:
     """The state that :func:`fit` goes on from: the newest checkpoint, else a fresh one.
 
@@ -95,7 +40,7 @@ def init_or_restore(
 
 
 def fit(
-    system: System,
+    system: System | HostSystem,
     run: Run,
     state: SystemState,
     *,
@@ -131,6 +76,7 @@ def fit(
 
     Raises:
       UsageError: bad intervals, a full disk or a loss that is not finite.
+      ActorError: an actor of a HostSystem failed; what it had come to is saved.
       Interrupted: by Ctrl-C (code 130) or SIGTERM (code 143).
     """
     _check_intervals(log_every, checkpoint_every, evaluate_every)
@@ -138,6 +84,7 @@ def fit(
     aborted = f"stopped at once; go on from the newest checkpoint with: jaxrl resume {run.path}"
     with ExitStack() as stack:
         stack.enter_context(run.lock())
+        stack.enter_context(session.saving_when_an_actor_fails())
         signals = stack.enter_context(Signals(aborted))
         update = int(state.num_updates)
         if update >= num_updates:
@@ -147,6 +94,7 @@ def fit(
             # A full disk shows itself here and not after the first interval.
             checkpoint.save(run.checkpoints, update, state)
         session.open_sinks(stack, update, sinks)
+        stack.callback(session.close)
         state = session.compile(state, evaluate=evaluate_every > 0)
         label = f"{run.record.system}/{run.path.name}"
         reporter = Reporter(
@@ -193,9 +141,12 @@ def _check_intervals(log_every: int, checkpoint_every: int, evaluate_every: int)
 class _Session:
     """The compiled programs and open files of one call of :func:`fit`."""
 
-    def __init__(self, system: System, run: Run, mesh: Mesh | None, console: Console):
+    def __init__(self, system: System | HostSystem, run: Run, mesh: Mesh | None, console: Console):
         self.console = console
         self._system, self._run, self._mesh = system, run, mesh
+        self._driver = (Fed if isinstance(system, HostSystem) else Compiled)(
+            system, mesh, self._compiled
+        )
         self._sinks: list[Sink] = []
         self._wall = 0.0  # s, of earlier sessions
 
@@ -210,27 +161,24 @@ class _Session:
 
     def compile(self, state: SystemState, *, evaluate: bool) -> SystemState:
         """Compiles what the run needs, ahead of time; returns the state on its devices."""
-        chunk, evaluation = make_chunk(self._system), self._system.evaluate
         self._key = jax.random.key(self._run.record.seed)
+        state = self._driver.start(state)
+        if evaluate:
+            self._evaluate = self._evaluation(state)
+        self._start = time.monotonic()
+        return state
+
+    def _evaluation(self, state: SystemState) -> Callable[[SystemState, jax.Array], Metrics]:
+        evaluation = self._system.evaluate
+        if isinstance(self._system, HostSystem) or self._system.evaluates_on_host:
+            return evaluation
         if self._mesh is None:
-            chunk = jax.jit(chunk, donate_argnums=0)
             evaluation = jax.jit(evaluation)
         else:
             split = meshes.shardings(self._system, self._mesh, state)
             whole = NamedSharding(self._mesh, PartitionSpec())
-            state = jax.device_put(state, split)
-            chunk = jax.jit(
-                chunk,
-                in_shardings=(split, whole),
-                out_shardings=(split, whole),
-                donate_argnums=0,
-            )
             evaluation = jax.jit(evaluation, in_shardings=(split, whole), out_shardings=whole)
-        self._chunk = self._compiled("training", chunk, state, np.int32(1))
-        if evaluate:
-            self._evaluate = self._compiled("evaluation", evaluation, state, self._key_at(0))
-        self._start = time.monotonic()
-        return state
+        return self._compiled("evaluation", evaluation, state, self._key_at(0))
 
     def _compiled(self, name: str, function: Any, *arguments: PyTree) -> Any:
         say(self.console, f"compiling the {name} program ...")
@@ -249,7 +197,7 @@ class _Session:
     ) -> tuple[SystemState, Row, str | None]:
         """One chunk; returns the state, its row, and what is not finite, if anything."""
         start = time.monotonic()
-        state, result = self._chunk(state, np.int32(end - update))
+        state, result = self._driver.advance(state, end - update)
         while not result.finite.is_ready():
             time.sleep(0.002)  # a blocking wait would keep Python from seeing a second Ctrl-C
         mean, bad, finite = jax.device_get(result)
@@ -266,7 +214,25 @@ class _Session:
             problem = f"the loss of update {bad} is not finite"
         elif not finite:
             problem = f"a parameter is not finite after update {end}"
-        return state, row | mean, problem
+        return state, row | mean | self._driver.host_metrics(), problem
+
+    @contextmanager
+    def saving_when_an_actor_fails(self) -> Iterator[None]:
+        """Lets an :class:`ActorError` through after saving what there is."""
+        try:
+            yield
+        except ActorError as error:
+            if error.state is not None:
+                checkpoint.save(self._run.checkpoints, int(error.state.num_updates), error.state)
+            last = checkpoint.latest_step(self._run.checkpoints)
+            raise ActorError(
+                f"{error}\nan actor has failed, as told above; update {last} is saved; go on "
+                f"with: jaxrl resume {self._run.path}"
+            ) from error
+
+    def close(self) -> None:
+        """Ends what the driver has started."""
+        self._driver.close()
 
     def evaluate(self, state: SystemState, update: int) -> Row:
         """Evaluation metrics, each named ``eval/...``."""

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,14 @@ from jaxrl_suite.core import UsageError
 from jaxrl_suite.runtime.checkpoint import write_synced
 
 Row = dict[str, Any]
+
+# A metric with one of these words in its name must be finite.
+_WATCHED = re.compile(r"(^|[/_])(loss|grad_norm|gradient_norm)($|[/_])")
+
+
+def is_watched(name: str) -> bool:
+    """Whether a run must stop when this metric is not finite."""
+    return _WATCHED.search(name) is not None
 
 
 class Sink(Protocol):

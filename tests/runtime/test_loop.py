@@ -11,7 +11,7 @@ from rich.console import Console
 from test_checkpoint import assert_same
 
 from jaxrl_suite.core import UsageError, train
-from jaxrl_suite.runtime import checkpoint, loop, metrics
+from jaxrl_suite.runtime import checkpoint, chunk, metrics
 from jaxrl_suite.runtime.interrupt import Interrupted, Signals
 
 
@@ -70,14 +70,14 @@ def test_not_finite_stops_and_names_the_last_good(tmp_path):
 def test_update_is_traced_once(tmp_path):
     system, traces = toy.make(), []
     counted = system._replace(update=lambda state: traces.append(1) or system.update(state))
-    jax.jit(loop.make_chunk(counted)).lower(system.init(jax.random.key(0)), np.int32(3))
+    jax.jit(chunk.make_chunk(counted)).lower(system.init(jax.random.key(0)), np.int32(3))
     assert len(traces) == 1
 
 
 def test_watched_names():
     watched = ["loss", "loss/value", "value_loss", "grad_norm", "gradient_norm", "policy/loss"]
-    assert all(loop._WATCHED.search(name) for name in watched)
-    assert not any(loop._WATCHED.search(name) for name in ["return", "glossary", "entropy"])
+    assert all(metrics.is_watched(name) for name in watched)
+    assert not any(metrics.is_watched(name) for name in ["return", "glossary", "entropy"])
 
 
 @pytest.mark.parametrize("option", [{"checkpoint_every": 7}, {"evaluate_every": 3}])

@@ -13,10 +13,12 @@ Boards, planes and rules are in the manner of MinAtar (Young and Tian 2019), fac
 manner of ALE's modes and difficulties (Machado et al. 2018); the code and its details are ours.
 """
 
+from pathlib import Path
+
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.arcade import asterix, breakout, freeway, space_invaders
 from jaxrl_suite.envs.arcade.game import Factor, Game, stack_variants
-from jaxrl_suite.envs.arcade.split import Split, check_split, read_split
+from jaxrl_suite.envs.variants import Split, check_split, read_split
 
 __all__ = [
     "GAMES",
@@ -28,6 +30,8 @@ __all__ = [
     "make",
     "stack_variants",
 ]
+
+SPLITS = Path(__file__).parent / "splits"
 
 GAMES: dict[str, Game] = {
     module.GAME.name: module.GAME for module in (breakout, freeway, space_invaders, asterix)
@@ -50,4 +54,4 @@ def load_split(game: str | Game, split_name: str) -> Split:
         singly), "value" (unseen are all variants with one factor value that training never
         shows), or the path of a .json file with the keys "train" and "unseen".
     """
-    return read_split(make(game) if isinstance(game, str) else game, split_name)
+    return read_split(make(game) if isinstance(game, str) else game, split_name, SPLITS)

@@ -1,8 +1,7 @@
 """What a game is: an environment, its factors of variation, and a name for every combination.
 
-A variant is a combination of factor values. It is named after ALE's two numbers: `mode` counts
-the combinations of all factors but one, and `difficulty` is the value of that one, so "m05d1"
-is mode 5 at difficulty 1.
+A variant is a combination of factor values. Of its name's two numbers, `mode` counts the
+combinations of all factors but one, and `difficulty` is the value of that one.
 """
 
 import itertools
@@ -14,6 +13,7 @@ import numpy as np
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.base import Environment
+from jaxrl_suite.envs.variants import check_names, legal_names, variant_name
 
 PyTree = Any
 Value = str | int
@@ -82,14 +82,16 @@ def assemble(
     for mode, chosen in enumerate(itertools.product(*(factor.values for factor in modes))):
         for level, hardness in enumerate(difficulty.values):
             names = (factor.name for factor in factors)
-            table[f"m{mode:02d}d{level}"] = dict(zip(names, (*chosen, hardness), strict=True))
-
-    def describe(variant_name: str) -> dict[str, Value]:
-        _check_names(name, table, [variant_name])
-        return dict(table[variant_name])
+            table[variant_name(mode, level)] = dict(zip(names, (*chosen, hardness), strict=True))
 
     variants = {key: variant(**values) for key, values in table.items()}
-    return Game(name, environment, variants, factors, describe, action_names, plane_names)
+
+    def describe(chosen: str) -> dict[str, Value]:
+        check_names(game, [chosen])
+        return dict(table[chosen])
+
+    game = Game(name, environment, variants, factors, describe, action_names, plane_names)
+    return game
 
 
 def stack_variants(game: Game, names: Sequence[str]) -> PyTree:
@@ -102,29 +104,3 @@ def stack_variants(game: Game, names: Sequence[str]) -> PyTree:
     check_names(game, names)
     # NumPy, hence uncommitted: the caller's jit decides on which devices the variants live.
     return jax.tree.map(lambda *leaves: np.stack(leaves), *(game.variants[n] for n in names))
-
-
-def check_names(game: Game, names: Sequence[str]) -> None:
-    """Raises UsageError unless every name is one of the game's variants."""
-    _check_names(game.name, game.variants, names)
-
-
-def legal_names(game: Game) -> str:
-    """The legal variant names in a few words."""
-    return _legal_names(game.variants)
-
-
-def _legal_names(table: dict[str, Any]) -> str:
-    return f"legal are the {len(table)} from {next(iter(table))} to {next(reversed(table))}"
-
-
-def _check_names(game_name: str, table: dict[str, Any], names: Sequence[str]) -> None:
-    for name in names:
-        if name not in table:
-            modes, difficulties = (
-                sorted({key[part] for key in table}) for part in (slice(0, 3), slice(3, 5))
-            )
-            raise UsageError(
-                f"{game_name} has no variant {name!r}; {_legal_names(table)}: modes {modes[0]} to "
-                f"{modes[-1]}, each with {' or '.join(difficulties)}"
-            )

@@ -2,11 +2,10 @@
 
 import collections
 import itertools
-import json
 
-from jaxrl_suite.envs.arcade import GAMES
+from jaxrl_suite.envs.arcade import GAMES, SPLITS
 from jaxrl_suite.envs.arcade.game import Game, Value
-from jaxrl_suite.envs.arcade.split import FOLDER, Split
+from jaxrl_suite.envs.variants import Split, write_splits
 
 NUM_TRAIN = 16
 # The factor value that the split "value" never shows in training.
@@ -65,9 +64,7 @@ def seen_values(game: Game, names: tuple[str, ...]) -> dict[str, set[Value]]:
 def write(games: dict[str, Game]) -> None:
     """Makes the files anew."""
     for game in games.values():
-        content = {name: split._asdict() for name, split in propose(game).items()}
-        text = json.dumps(content, indent=1)
-        (FOLDER / f"{game.name}.json").write_text(text + "\n", encoding="utf-8")
+        write_splits(propose(game), SPLITS / f"{game.name}.json")
 
 
 if __name__ == "__main__":

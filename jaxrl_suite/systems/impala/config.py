@@ -6,10 +6,36 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
-from jaxrl_suite.core import Preset, UsageError
-from jaxrl_suite.envs import arcade
+from jaxrl_suite.core import Preset, QueueConfig, UsageError
+from jaxrl_suite.envs import arcade, atari
+from jaxrl_suite.envs.variants import Split, Variants
 from jaxrl_suite.nets.actor_critic import NetworkConfig
 from jaxrl_suite.ops.policy_gradient import CORRECTIONS, Correction
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorsConfig:
+    """How Atari's emulators and the learner work together; the arcade games need none of it.
+
+    Attributes:
+      runner: "threads", actors on threads of their own feed the learner; or "scan", the emulators
+        are stepped inside the one compiled program, without policy lag.
+      count: actors, each with its share of every variant's emulators; two, so that one acts while
+        the other's emulators work.
+      queue: between actors and learner.
+    """
+
+    runner: Literal["threads", "scan"] = "threads"
+    count: int = 2
+    queue: QueueConfig = dataclasses.field(default_factory=QueueConfig)
+
+    def check(self) -> None:
+        """Raises UsageError for a number outside its range."""
+        if self.runner not in ("threads", "scan"):
+            raise UsageError(f"unknown runner {self.runner!r}; legal: threads, scan")
+        if self.count < 1:
+            raise UsageError(f"the count of actors must be at least 1, not {self.count}")
+        self.queue.check()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +43,9 @@ class Config:
     """What sets a shape or a branch of the compiled program.
 
     Attributes:
-      game: name of an arcade game.
+      suite: "arcade", the suite's own games on the device, or "atari", the Atari 2600 games
+        through EnvPool (extra: envpool).
+      game: name of a game of that suite.
       split: name of one of the game's fixed splits, or the path of a split file.
       subset: which side of the split to play: "train" or "unseen".
       num_variants: play the first so many variants of that side; 0 for all.
@@ -32,8 +60,11 @@ class Config:
       popart: a value head and running moments per variant.
       measure_harmony: compute the gradient variant by variant and report the harmony score.
       eval_episodes: episodes per variant of an evaluation.
+      emulator: how Atari games are played.
+      actors: how Atari's emulators and the learner work together.
     """
 
+    suite: Literal["arcade", "atari"] = "arcade"
     game: str = "breakout"
     split: str = "combination"
     subset: Literal["train", "unseen"] = "train"
@@ -49,6 +80,38 @@ class Config:
     popart: bool = False
     measure_harmony: bool = False
     eval_episodes: int = 16
+    emulator: atari.EmulatorConfig = dataclasses.field(default_factory=atari.EmulatorConfig)
+    actors: ActorsConfig = dataclasses.field(default_factory=ActorsConfig)
+
+    @property
+    def is_atari(self) -> bool:
+        """Whether the environments are emulators on the host."""
+        if self.suite not in ("arcade", "atari"):
+            raise UsageError(f"unknown suite {self.suite!r}; legal: arcade, atari")
+        return self.suite == "atari"
+
+    @property
+    def game_variants(self) -> Variants:
+        """The game, with all its variants."""
+        return (atari if self.is_atari else arcade).make(self.game)
+
+    def load_split(self, name: str = "") -> Split:
+        """A split of the game; the configured one if `name` is empty."""
+        return (atari if self.is_atari else arcade).load_split(self.game, name or self.split)
+
+    @property
+    def num_actions(self) -> int:
+        """Size of the action set."""
+        if self.is_atari:
+            return self.emulator.num_actions(atari.make(self.game))
+        return arcade.make(self.game).environment.num_actions
+
+    @property
+    def observation(self) -> jax.ShapeDtypeStruct:
+        """What the network sees of one environment."""
+        if self.is_atari:
+            return jax.ShapeDtypeStruct(atari.OBSERVATION_SHAPE, np.uint8)
+        return jax.ShapeDtypeStruct(arcade.make(self.game).environment.observation_shape, bool)
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -57,7 +120,7 @@ class Config:
         Raises:
           UsageError: unknown game, split or subset, or more variants than there are.
         """
-        split = arcade.load_split(self.game, self.split)
+        split = self.load_split()
         if self.subset not in split._fields:
             raise UsageError(f"unknown subset {self.subset!r}; legal: {', '.join(split._fields)}")
         names = getattr(split, self.subset)
@@ -70,18 +133,24 @@ class Config:
 
     @property
     def frames_per_update(self) -> int:
-        """Environment steps of one update, reset steps included."""
-        return self.num_envs * self.unroll_length
+        """Environment frames of one update, reset steps included; a step of Atari is 4 frames."""
+        steps = self.num_envs * self.unroll_length
+        return steps * atari.SKIPPED_FRAMES if self.is_atari else steps
 
     def check(self) -> None:
         """Raises UsageError for a setting that no program can be made of."""
-        arcade.make(self.game)
         self.network.check()
         num_variants = len(self.variants)
-        if self.num_envs < 1 or self.num_envs % num_variants:
+        shares, sharing = num_variants, f"{num_variants} variants"
+        if self.is_atari:
+            self._check_atari()
+            if self.actors.runner == "threads":
+                shares *= self.actors.count
+                sharing += f" with {self.actors.count} actors each"
+        if self.num_envs < 1 or self.num_envs % shares:
             raise UsageError(
-                f"num_envs {self.num_envs} cannot be shared evenly by {num_variants} variants; "
-                f"choose a multiple of {num_variants}"
+                f"num_envs {self.num_envs} cannot be shared evenly by {sharing}; "
+                f"choose a multiple of {shares}"
             )
         for name in ("unroll_length", "time_limit", "eval_episodes"):
             if getattr(self, name) < 1:
@@ -92,6 +161,15 @@ class Config:
             raise UsageError(
                 f"unknown correction {self.correction!r}; legal: {', '.join(CORRECTIONS)}"
             )
+
+    def _check_atari(self) -> None:
+        self.emulator.check()
+        self.actors.check()
+        if self.network.torso == "grid":
+            raise UsageError("the grid torso is for boards; for Atari choose resnet or shallow")
+        if self.replay_fraction and self.actors.runner == "threads":
+            raise UsageError("replay needs sources on the device; choose the runner scan")
+        atari.require_envpool()
 
 
 class Hyper(NamedTuple):

@@ -1,4 +1,8 @@
-"""Evaluation: whole episodes of any variants of the game, all at once on the device."""
+"""Evaluation: whole episodes of any variants of the game, side by side.
+
+Arcade games are played on the device, by pure functions that the caller may jit; Atari's emulators
+are on the host, so for them these functions run as they are.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +12,7 @@ import jax.numpy as jnp
 from jaxrl_suite.core import Metrics
 from jaxrl_suite.envs import arcade, rollout
 from jaxrl_suite.nets.actor_critic import Carry
-from jaxrl_suite.systems.impala import build
+from jaxrl_suite.systems.impala import build, emulated
 from jaxrl_suite.systems.impala.config import Config
 
 
@@ -26,6 +30,8 @@ def evaluate_policy(
     Returns:
       As :func:`play`.
     """
+    if config.is_atari:
+        return emulated.evaluate(config, variants, params, key)
     network = build.network(config)
     carry = network.initial_carry(len(variants) * config.eval_episodes)
     return play(config, variants, build.policy(network), params, carry, key)
@@ -33,17 +39,9 @@ def evaluate_policy(
 
 def evaluate_random(config: Config, variants: Sequence[str], key: jax.Array) -> Metrics:
     """The same for uniformly random actions: the baseline of every table."""
-    num_actions = arcade.make(config.game).environment.num_actions
-
-    def policy(
-        params: dict, inputs: rollout.PolicyInputs, carry: Carry, key: jax.Array
-    ) -> tuple[jax.Array, jax.Array, Carry]:
-        del params
-        shape = inputs.first.shape
-        action = jax.random.randint(key, shape, 0, num_actions)
-        return action, jnp.full(shape, -jnp.log(num_actions)), carry
-
-    return play(config, variants, policy, {}, (), key)
+    if config.is_atari:
+        return emulated.evaluate_random(config, variants, key)
+    return play(config, variants, build.random_policy(config.num_actions), {}, (), key)
 
 
 def play(
@@ -100,6 +98,8 @@ def record_episodes(
     Returns:
       uint8 [N, num_steps, height, width, 3].
     """
+    if config.is_atari:
+        return emulated.record(config, variants, params, key, num_steps=num_steps)
     network = build.network(config)
     environment = build.environment(config)
     start_key, step_key = jax.random.split(key)

@@ -1,4 +1,4 @@
-"""Multi-task IMPALA on the device: the learner, and the system that joins it to the games."""
+"""Multi-task IMPALA: the learner, and the system that joins it to the games."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxrl_suite.core import Learner, Metrics, Source, System, SystemState, fuse
+from jaxrl_suite.core import (
+    HostSystem,
+    Learner,
+    Metrics,
+    Source,
+    System,
+    SystemState,
+    fuse,
+)
 from jaxrl_suite.envs import arcade, rollout
 from jaxrl_suite.ops import popart
 from jaxrl_suite.ops.harmony import average_harmony_score
-from jaxrl_suite.systems.impala import build, losses
+from jaxrl_suite.systems.impala import build, emulated, losses
 from jaxrl_suite.systems.impala.config import Config, Hyper
 from jaxrl_suite.systems.impala.evaluate import evaluate_policy
 
@@ -57,12 +65,12 @@ def impala_learner(config: Config) -> Learner:
       A learner whose state is :class:`LearnerState`.
     """
     network = build.network(config)
-    environment = build.environment(config)
     num_variants = len(config.variants)
 
     def init(key: jax.Array, hyper: Hyper) -> LearnerState:
         hyper = jax.tree.map(jnp.asarray, hyper)
-        observation = jnp.zeros((1, 1, *environment.observation_shape), bool)
+        seen = config.observation
+        observation = jnp.zeros((1, 1, *seen.shape), seen.dtype)
         zeros = jnp.zeros((1, 1))
         params = network.init(
             key, observation, zeros > 0, zeros.astype(jnp.int32), zeros, network.initial_carry(1)
@@ -119,7 +127,7 @@ def impala_learner(config: Config) -> Learner:
         metrics |= return_metrics(batch.last_return, batch.task_index, num_variants)
         metrics |= scores
         metrics["ratio_rounding"] = output.rounding
-        metrics["grad_norm"] = optax.global_norm(grads)
+        metrics["grad_norm"] = optax.tree.norm(grads)
         metrics["learning_rate"] = rate
         state = LearnerState(params, optimizer, moments, state.num_updates + 1, hyper)
         return state, metrics
@@ -160,7 +168,7 @@ def return_metrics(last_return: jax.Array, task_index: jax.Array, num_tasks: int
 
 
 def impala_source(config: Config) -> Source:
-    """Lagged, optionally replayed rollouts of the configured variants."""
+    """Lagged, optionally replayed rollouts of the configured variants of an arcade game."""
     network = build.network(config)
     names = config.variants
     source = rollout.rollout(
@@ -171,21 +179,20 @@ def impala_source(config: Config) -> Source:
         batch_size=config.num_envs,
         unroll_length=config.unroll_length,
     )
-    source = rollout.hold_actor(source)
-    if config.replay_fraction:
-        source = rollout.replay(source, fraction=config.replay_fraction, slots=config.replay_slots)
-    return source
+    return build.lagged(config, source)
 
 
-def make(config: Config, hyper: Hyper) -> System:
-    """Multi-task IMPALA as one compiled closed loop.
+def make(config: Config, hyper: Hyper, seed: int = 0) -> System | HostSystem:
+    """Multi-task IMPALA as a closed loop, one compiled program wherever the games allow.
 
     Args:
       config: what fixes the program.
       hyper: numbers of the learning rule; ``System.init`` takes others in their place.
+      seed: of Atari's emulators, which are not part of the state.
 
     Returns:
-      The system; ``evaluate`` plays the training variants.
+      The system; ``evaluate`` plays the training variants. A HostSystem if actor threads play
+      Atari; a run loop is needed to train that.
 
     Raises:
       UsageError: a configuration that no program can be made of.
@@ -198,12 +205,16 @@ def make(config: Config, hyper: Hyper) -> System:
     """
     config.check()
     hyper.check()
+    learner = impala_learner(config)
+    if config.is_atari:
+        build_system = {"threads": emulated.host_system, "scan": emulated.scan_system}
+        return build_system[config.actors.runner](config, hyper, learner, seed)
 
     def evaluate(state: SystemState, key: jax.Array) -> Metrics:
         return evaluate_policy(config, config.variants, state.learner.params, key)
 
     return fuse(
-        impala_learner(config),
+        learner,
         impala_source(config),
         hyper=hyper,
         evaluate=evaluate,
