@@ -1,6 +1,7 @@
 # Two commands do everything on a machine with Python >= 3.11 and make:
 #   make demo   train the quick preset of every system, evaluate, write one HTML report
 #   make test   the test suite
+#   make atari  installs EnvPool (830 MB) for real Atari games; demo and test then include them
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ DEMO ?=
 # Tests run in two processes: compiling is what they spend their time on.
 TEST ?= -n 2
 
-.PHONY: demo test bench lint format lock clean
+.PHONY: demo test atari bench lint format lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/jaxrl demo $(DEMO)
@@ -18,10 +19,15 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(TEST)
 
+atari: $(VENV)/.installed
+	$(UV) sync --frozen --inexact --quiet --python $(BIN)/python --extra envpool
+
 # Alone on the machine; benchmarks/README.md says how to install the peer first.
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/arcade_env.py
 	$(BIN)/python benchmarks/impala_train.py
+	$(BIN)/python benchmarks/atari_learner.py
+	$(BIN)/python benchmarks/atari.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

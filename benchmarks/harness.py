@@ -46,11 +46,13 @@ class Candidate(NamedTuple):
         It must not donate its arguments, which every call gets again.
     args: its arguments, the same in every call, so that every call does the same work.
     work: units of work a call does, or a function that counts them in the call's output.
+    before: called, untimed, before every timed call.
     """
 
     fn: Callable[..., Any]
     args: tuple
     work: float | Callable[[Any], float]
+    before: Callable[[], None] = lambda: None
 
 
 class Spread(NamedTuple):
@@ -133,6 +135,7 @@ def compare(
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
     for _ in range(repeats):
         for name, (call, *_) in ready.items():
+            candidates[name].before()
             times[name].append(_time(call)[1:])
     return [
         Result(name, unit, work, compile_s, first_s, *zip(*times[name], strict=True))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
-from jaxrl_suite.core import Preset, System, SystemState, UsageError
+from jaxrl_suite.core import HostSystem, Preset, System, SystemState, UsageError
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.runtime import checkpoint
 from jaxrl_suite.runtime.jsonable import from_jsonable
@@ -21,7 +21,7 @@ class Loaded(NamedTuple):
     run: Run
     config: Any
     hyper: Any
-    system: System
+    system: System | HostSystem
     state: SystemState
 
 
@@ -30,7 +30,8 @@ class SystemCommands(NamedTuple):
 
     summary: one line for ``jaxrl list``.
     presets: name -> preset.
-    make: ``(config, hyper) -> System``.
+    make: ``(config, hyper, seed) -> System or HostSystem``; the seed is for what lives outside of
+        the state.
     headline: the metric to show while training.
     warm_start: ``(state, params, reset_heads=False) -> state``, for ``--init-from``.
     eval_options: dataclass of the options of ``jaxrl eval``.
@@ -44,7 +45,7 @@ class SystemCommands(NamedTuple):
 
     summary: str
     presets: dict[str, Preset]
-    make: Callable[[Any, Any], System]
+    make: Callable[[Any, Any, int], System | HostSystem]
     headline: str
     warm_start: Callable[..., SystemState]
     eval_options: type
@@ -92,7 +93,7 @@ def load(
     preset = next(iter(commands.presets.values()))
     config = from_jsonable(type(preset.config), run.record.config, "config")
     hyper = from_jsonable(type(preset.hyper), run.record.hyper, "hyper")
-    system = commands.make(config, hyper)
+    system = commands.make(config, hyper, run.record.seed)
     if checkpoint.latest_step(run.checkpoints) is None:
         if fresh and run.record.parent is None:
             state = init_state(system, jax.random.key(run.record.seed), hyper, mesh)

@@ -1,7 +1,9 @@
 """IMPALA on the command line: how its runs are evaluated, shown and reported."""
 
 import dataclasses
+import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,11 @@ import numpy as np
 
 from jaxrl_suite.cli.commands import Loaded, SystemCommands, seeded_key
 from jaxrl_suite.core import Preset, UsageError
-from jaxrl_suite.envs import arcade
+from jaxrl_suite.envs import arcade, atari
 from jaxrl_suite.report import figures, stats, style, video
 from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
-from jaxrl_suite.runtime.jsonable import to_jsonable
+from jaxrl_suite.runtime.jsonable import from_jsonable, to_jsonable
 from jaxrl_suite.runtime.metrics import read_metrics
 from jaxrl_suite.runtime.rundir import Run
 from jaxrl_suite.systems import impala
@@ -64,7 +66,7 @@ class RenderOptions:
 
 def _sides(config: Config, variants: str, split_name: str) -> list[tuple[str, str]]:
     """The chosen variants as (side, name): side is what the run did with the variant."""
-    split = arcade.load_split(config.game, split_name or config.split)
+    split = config.load_split(split_name)
     if variants in ("all", *split._fields):
         chosen = [
             name
@@ -92,16 +94,16 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     names = [name for _, name in sides]
     config = dataclasses.replace(config, eval_episodes=options.episodes or config.eval_episodes)
     key = seeded_key(options.seed)
-    play = jax.jit(lambda p, k: impala.evaluate_policy(config, names, p, k)["episode_returns"])
-    baseline = jax.jit(lambda k: impala.evaluate_random(config, names, k)["episode_returns"])
-    trained = np.asarray(play(loaded.state.learner.params, key))
-    random = np.asarray(baseline(key))
+    play = _program(config, lambda p, k: impala.evaluate_policy(config, names, p, k))
+    baseline = _program(config, lambda k: impala.evaluate_random(config, names, k))
+    trained = np.asarray(play(loaded.state.learner.params, key)["episode_returns"])
+    random = np.asarray(baseline(key)["episode_returns"])
     row = {
         "update": int(loaded.state.num_updates),
         "seed": options.seed,
         "variants": names,
         "sides": [side for side, _ in sides],
-        "factors": [arcade.make(config.game).describe(name) for name in names],
+        "factors": [config.game_variants.describe(name) for name in names],
         "trained": trained,
         "random": random,
     }
@@ -126,20 +128,27 @@ def render(loaded: Loaded, options: RenderOptions) -> Path:
     _check_least(options, count=1, steps=1, fps=1)
     names = [name for _, name in _sides(config, options.variants, options.split)]
     names = names[: options.count]
-    frames = jax.jit(
-        lambda p, k: impala.record_episodes(config, names, p, k, num_steps=options.steps)
-    )(loaded.state.learner.params, seeded_key(options.seed))
-    labels = [f"{name} {_words(config.game, name)}" for name in names]
+    film = _program(
+        config, lambda p, k: impala.record_episodes(config, names, p, k, num_steps=options.steps)
+    )
+    frames = film(loaded.state.learner.params, seeded_key(options.seed))
+    labels = [f"{name} {_words(config, name)}" for name in names]
     path = loaded.run.figures / _VIDEO
     return video.write_gif(video.tile(np.asarray(frames), labels=labels), path, options.fps)
 
 
-def _words(game_name: str, variant: str) -> str:
-    """What sets a variant apart from its game's default: "fast ball, steerable, paddle 1"."""
-    game = arcade.make(game_name)
-    chosen = game.describe(variant)
+def _program(config: Config, function: Callable) -> Callable:
+    """Compiled, unless the environments are emulators on the host."""
+    return function if config.is_atari else jax.jit(function)
+
+
+def _words(config: Config, variant: str) -> str:
+    """What sets a variant apart: "fast ball, steerable, paddle 1", or "mode 4, difficulty 1"."""
+    chosen = config.game_variants.describe(variant)
+    if config.is_atari:
+        return ", ".join(f"{name} {value}" for name, value in chosen.items())
     words = []
-    for name, values in game.factors:
+    for name, values in arcade.make(config.game).factors:
         value = chosen[name]
         if value == values[0]:
             continue
@@ -151,8 +160,9 @@ def _words(game_name: str, variant: str) -> str:
 
 
 def report(page: Page, run: Run) -> None:
-    """Learning curve, returns per variant, policy lag, video."""
-    game = run.record.config["game"]
+    """Learning curve, returns per variant, policy lag, queue, video."""
+    config = from_jsonable(Config, run.record.config, "config")
+    game = config.game
     rows = [row for row in read_metrics(run.metrics) if row.get("return") is not None]
     evaluation = _read_evaluation(run)
     page.section(f"{game}: {run.path.name}")
@@ -169,7 +179,7 @@ def report(page: Page, run: Run) -> None:
         figures.save(figure, run.figures / "learning")
         page.figure(figure, "Return of the last finished episode of every environment.")
     if evaluation is not None:
-        _report_evaluation(page, run, game, evaluation)
+        _report_evaluation(page, run, config, evaluation)
     if (run.figures / _VIDEO).is_file():
         page.gif(run.figures / _VIDEO, "Episodes of the trained policy, a tile a variant.")
     if rows:
@@ -180,7 +190,21 @@ def report(page: Page, run: Run) -> None:
         speed = np.median([row["frames_per_second"] for row in rows])
         values = [last["frames"], round(last["wall_seconds"], 1), round(float(speed))]
         page.table(header, [values + [round(last[name], 4) for name in names]], "The last row.")
+        if "queue_length" in last:
+            _report_queue(page, rows)
     page.facts(dataclasses.asdict(run.record), title=f"Run facts of {run.path.name}")
+
+
+def _report_queue(page: Page, rows: list[dict]) -> None:
+    columns = {
+        "queue_length": "unrolls in the queue",
+        "learner_waiting": "learner waiting, share of time",
+        "actors_waiting": "actors waiting, share of time",
+        "unrolls_discarded": "unrolls discarded a row",
+        "lag_max": "largest lag, updates",
+    }
+    means = [round(float(np.mean([row[name] for row in rows])), 3) for name in columns]
+    page.table(list(columns.values()), [means], "Actors and learner, mean of all rows.")
 
 
 def _read_evaluation(run: Run) -> dict | None:
@@ -193,7 +217,7 @@ def _read_evaluation(run: Run) -> dict | None:
         raise UsageError(f"{path} is damaged; make it again: jaxrl eval {run.path}") from e
 
 
-def _report_evaluation(page: Page, run: Run, game: str, row: dict) -> None:
+def _report_evaluation(page: Page, run: Run, config: Config, row: dict) -> None:
     trained, random = (np.array(row[name], dtype=float).T for name in ("trained", "random"))
     tiles = []
     for side in dict.fromkeys(row["sides"]):
@@ -202,13 +226,13 @@ def _report_evaluation(page: Page, run: Run, game: str, row: dict) -> None:
         what = f"return, {len(rows)} variants {side}"
         tiles.append((f"{ours:.1f}", what, f"random policy {theirs:.2f}"))
     page.tiles(tiles)
-    groups = [f"{name}  {_words(game, name)}" for name in row["variants"]]
+    groups = [f"{name}  {_words(config, name)}" for name in row["variants"]]
     figure = figures.bars(
         groups,
         {"trained": trained, "random": random},
         x_label="return of an episode",
         sections=row["sides"],
-        title=f"{game}: every variant",
+        title=f"{config.game}: every variant",
         subtitle=f"mean and 95% interval over {trained.shape[0]} episodes of one run",
         colours={"random": style.REFERENCE},
     )
@@ -218,22 +242,41 @@ def _report_evaluation(page: Page, run: Run, game: str, row: dict) -> None:
 
 def demo(short: bool) -> dict[str, Preset]:
     """The quick preset on every game; when short, a few updates of a few variants of one."""
-    quick = impala.PRESETS["quick"]
+    quick, atari_quick = impala.PRESETS["quick"], impala.PRESETS["atari_quick"]
+    has_atari = importlib.util.find_spec("envpool") is not None
     if short:
-        small = dataclasses.replace(quick.config, num_variants=4, time_limit=60, eval_episodes=4)
-        return {"breakout": quick._replace(config=small, num_updates=40)}
-    return {
+        small = {"num_variants": 4, "time_limit": 60, "eval_episodes": 4}
+        runs = {"breakout": (quick, 40)}
+        if has_atari:
+            runs["atari-breakout"] = (atari_quick, 4)
+        return {
+            name: preset._replace(
+                config=dataclasses.replace(preset.config, **small), num_updates=num_updates
+            )
+            for name, (preset, num_updates) in runs.items()
+        }
+    runs = {
         game: quick._replace(config=dataclasses.replace(quick.config, game=game))
         for game in arcade.GAMES
     }
+    # A tenth of the preset: it shows the real games, and leaves learning them to the preset.
+    few = atari_quick._replace(num_updates=atari_quick.num_updates // 10)
+    return runs | ({"atari-breakout": few} if has_atari else {})
 
 
 def inventory() -> list[str]:
-    """The games and what of them can be varied."""
+    """The games of both suites and what of them can be varied."""
     lines = []
     for game in arcade.GAMES.values():
         factors = ", ".join(f"{f.name} {'/'.join(map(str, f.values))}" for f in game.factors)
         lines.append(f"{game.name}: {len(game.variants)} variants ({factors})")
+    for game in atari.GAMES.values():
+        modes = sorted({variant.mode for variant in game.variants.values()})
+        levels = sorted({variant.difficulty for variant in game.variants.values()})
+        lines.append(
+            f"atari {game.name}: {len(game.variants)} variants "
+            f"(mode {'/'.join(map(str, modes))}, difficulty {'/'.join(map(str, levels))})"
+        )
     return lines
 
 

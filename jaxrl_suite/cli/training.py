@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxrl_suite.cli import commands as room
 from jaxrl_suite.cli.options import parse
 from jaxrl_suite.cli.systems import commands_of
-from jaxrl_suite.core import Preset, System, SystemState, UsageError
+from jaxrl_suite.core import HostSystem, Preset, System, SystemState, UsageError
 from jaxrl_suite.runtime import hosts
 from jaxrl_suite.runtime.loop import fit
 from jaxrl_suite.runtime.mesh import init_state, make_mesh
@@ -145,7 +145,7 @@ def launch(
     mesh = _devices(loop)
     key = room.seeded_key(seed)  # no device may be touched before hosts have met
     commands = commands_of(system_name)
-    system = commands.make(preset.config, preset.hyper)
+    system = commands.make(preset.config, preset.hyper, seed)
     parent = open_run(init_from, root=loop.root) if init_from else None
     # All this before the directory is made: bad input leaves nothing behind.
     state = init_state(system, key, preset.hyper, mesh)
@@ -259,7 +259,7 @@ def _check_sinks(loop: LoopOptions) -> None:
 
 def _fit(
     run: Run,
-    system: System,
+    system: System | HostSystem,
     state: SystemState,
     loop: LoopOptions,
     intervals: dict[str, int],

@@ -7,7 +7,7 @@ games has a module `make_splits` that made them.
 
 import collections
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,12 +19,15 @@ class Variants(Protocol):
 
     name: of the game.
     variants: name -> whatever makes the variant, in the order of mode and difficulty.
+    describe: name of a variant -> what sets it apart.
     """
 
     @property
     def name(self) -> str: ...  # noqa: D102
     @property
     def variants(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def describe(self) -> Callable[[str], dict[str, Any]]: ...  # noqa: D102
 
 
 def variant_name(mode: int, difficulty: int) -> str:

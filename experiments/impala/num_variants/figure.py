@@ -24,6 +24,7 @@ LABELS = {
     "finetuned": "fine-tuned",
     "finetuned_reset": "fine-tuned, heads reset",
 }
+FRAMES = FINETUNE * impala.PRESETS["quick"].config.frames_per_update
 
 
 def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -46,7 +47,12 @@ def _pretrained(group: Sequence[Row]) -> list[int]:
     return [n for n in values(group, "num_variants") if n]
 
 
-def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
+def _stages(group: Sequence[Row]) -> dict[str, str]:
+    """Those of LABELS that were run."""
+    return {stage: label for stage, label in LABELS.items() if any(stage in row for row in group)}
+
+
+def draw(rows: Sequence[Row], finetune_frames: int = FRAMES) -> dict[str, "Figure"]:
     """Scores against N, and the fine-tuning curves."""
     groups = list(_groups(rows))
     figure, axes = figures.panels(len(groups), width=5.2, height=3.7, sharey=True)
@@ -64,7 +70,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
             colours={"from scratch": style.REFERENCE},
             ax=ax,
         )
-    return {"figure": figure, "finetuning": _curves(groups)}
+    return {"figure": figure, "finetuning": _curves(groups, finetune_frames)}
 
 
 def _series(group: Sequence[Row]) -> Series:
@@ -74,14 +80,13 @@ def _series(group: Sequence[Row]) -> Series:
             counts,
             publish.stacked([scores.pooled(_scores(group, stage, n)) for n in counts]),
         )
-        for stage, label in LABELS.items()
+        for stage, label in _stages(group).items()
     }
     scratch = scores.pooled(_scores(group, "finetuned", 0))
     return series | {"from scratch": (counts, publish.stacked([scratch] * len(counts)))}
 
 
-def _curves(groups: Sequence[tuple[str, list[Row]]]) -> "Figure":
-    frames = FINETUNE * impala.PRESETS["quick"].config.frames_per_update
+def _curves(groups: Sequence[tuple[str, list[Row]]], frames: int) -> "Figure":
     figure, axes = figures.panels(len(groups), width=4.9, height=3.5)
     for ax, (name, group) in zip(axes, groups, strict=True):
         counts = [n for n in (1, 4, 16) if n in _pretrained(group)]
@@ -99,12 +104,12 @@ def _curves(groups: Sequence[tuple[str, list[Row]]]) -> "Figure":
     return figure
 
 
-def sections(rows: Sequence[Row]) -> dict[str, str]:
-    """Scores and raw returns of every setting."""
+def numbers(rows: Sequence[Row]) -> str:
+    """Table of scores and raw returns of every setting."""
     body = []
     for name, group in _groups(rows):
         for n in values(group, "num_variants"):
-            stages = [stage for stage in LABELS if n or stage == "finetuned"]
+            stages = [stage for stage in _stages(group) if n or stage == "finetuned"]
             score = {s: publish.bracketed(scores.pooled(_scores(group, s, n))) for s in stages}
             raw = {
                 s: publish.plus_minus(
@@ -112,13 +117,18 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
                 )
                 for s in stages
             }
-            shown = [f"{score[s]}; {raw[s]}" if s in stages else "" for s in LABELS]
+            shown = [f"{score[s]}; {raw[s]}" if s in stages else "" for s in _stages(rows)]
             seen = ""
             if n:
                 returns = select(group, "seen", num_variants=n).mean(axis=1)
                 seen = publish.plus_minus(stats.mean_interval(returns))
             body.append([name, str(n) if n else "0 (scratch)", seen, *shown])
-    head = ["game and split", "N", "seen, return", *LABELS.values()]
+    head = ["game and split", "N", "seen, return", *_stages(rows).values()]
+    return publish.table(head, body)
+
+
+def sections(rows: Sequence[Row]) -> dict[str, str]:
+    """What was run, and its numbers."""
     there = {(row["game"], row["split"]) for row in rows}
     done, missing = (
         ", ".join(
@@ -127,7 +137,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
         for has in (True, False)
     )
     present = f"In the results: {done}. Not run yet: {missing or 'nothing'}."
-    return {"settings": present, "numbers": publish.table(head, body)}
+    return {"settings": present, "numbers": numbers(rows)}
 
 
 def finding(rows: Sequence[Row]) -> str:

@@ -1,4 +1,4 @@
-"""Settings of multi-task IMPALA: what fixes the program, what may be swept, and the presets."""
+"""Settings of multi-task IMPALA: what fixes the program, and what may be swept."""
 
 import dataclasses
 from typing import Literal, NamedTuple
@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 
-from jaxrl_suite.core import Preset, QueueConfig, UsageError
+from jaxrl_suite.core import QueueConfig, UsageError
 from jaxrl_suite.envs import arcade, atari
 from jaxrl_suite.envs.variants import Split, Variants
 from jaxrl_suite.nets.actor_critic import NetworkConfig
@@ -224,50 +224,3 @@ class Hyper(NamedTuple):
 
 
 _SHARES = ("gamma", "rms_decay", "lambda_", "popart_step")
-
-
-PRESETS: dict[str, Preset] = {
-    # Two CPU cores, half a minute a game: ours, chosen for that machine.
-    "quick": Preset(
-        Config(
-            network=NetworkConfig(torso="grid", grid_channels=16, hidden=128),
-            num_envs=64,
-            unroll_length=16,
-        ),
-        Hyper(learning_rate=2e-3),
-        num_updates=800,
-    ),
-    # Half an hour on one large GPU: the published network on wide batches; sizes are ours.
-    "gpu": Preset(
-        Config(
-            network=NetworkConfig(bfloat16=True),
-            num_envs=2048,
-            unroll_length=20,
-            time_limit=1000,
-            sticky=0.1,
-        ),
-        Hyper(),
-        num_updates=5000,
-    ),
-    # Espeholt et al. 2018 as in the flag defaults of their released code: unroll 100, RMSProp with
-    # decay .99 and epsilon .1, rate 4.8e-4 falling to 0, entropy 2.5e-4, baseline .5, rewards
-    # clipped to 1, LSTM of 256, last action and reward as inputs, no gradient clip.
-    # differs: 32 sequences a batch and these games; the flag's batch of 2 serves no accelerator.
-    "paper": Preset(
-        Config(
-            network=NetworkConfig(lstm=256, last_action_reward=True),
-            num_envs=32,
-            unroll_length=100,
-            time_limit=1000,
-        ),
-        Hyper(
-            learning_rate=4.8e-4,
-            anneal_updates=62_500,
-            entropy_cost=2.5e-4,
-            max_grad_norm=float("inf"),
-            rms_epsilon=0.1,
-            actor_hold=1,
-        ),
-        num_updates=62_500,  # 200 million frames
-    ),
-}

@@ -1,0 +1,1 @@
+"""Transfer between Atari variants against the size of the network."""

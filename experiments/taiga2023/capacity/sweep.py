@@ -1,0 +1,58 @@
+"""Transfer between Atari variants: width of the network x number of pretraining variants.
+
+python -m experiments.taiga2023.capacity.sweep           (about 20 minutes on two CPU cores)
+"""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import jax
+
+from experiments.results import ResultsFile
+from experiments.taiga2023 import study
+from experiments.taiga2023.num_variants.sweep import GAME, SPLIT, UPDATES
+from jaxrl_suite.runtime.compile_cache import enable_compile_cache
+from jaxrl_suite.systems import impala
+
+RESULTS = Path(__file__).parent / "results" / "returns.jsonl"
+SEEDS = 3
+WIDTHS = (0.5, 2.0)
+NUM_VARIANTS = (1, 16)
+
+
+def main() -> None:
+    """Runs every setting that the results file lacks."""
+    enable_compile_cache()
+    preset = impala.PRESETS["atari_quick"]
+    pretrain, finetune = UPDATES["atari_quick"]
+    settings = {
+        "preset": "atari_quick",
+        "game": GAME,
+        "split": SPLIT,
+        "pretrain_frames": pretrain * preset.config.frames_per_update,
+        "finetune_frames": finetune * preset.config.frames_per_update,
+        "seeds": SEEDS,
+    }
+    results = ResultsFile(RESULTS, keys=("width", "num_variants", "seed"), settings=settings)
+    for seed, width, num_variants in itertools.product(range(SEEDS), WIDTHS, NUM_VARIANTS):
+        if results.has(width=width, num_variants=num_variants, seed=seed):
+            continue
+        network = dataclasses.replace(preset.config.network, width=width)
+        config = dataclasses.replace(preset.config, game=GAME, split=SPLIT, network=network)
+        shapes = jax.eval_shape(impala.impala_learner(config).init, jax.random.key(0), preset.hyper)
+        num_params = sum(leaf.size for leaf in jax.tree.leaves(shapes.params))
+        row = study.transfer_row(
+            config,
+            preset.hyper,
+            num_variants=num_variants,
+            seed=seed,
+            pretrain_updates=pretrain,
+            finetune_updates=finetune,
+        )
+        results.add([{"width": width, "num_parameters": num_params} | row])
+        print(seed, width, num_variants, row["zero_shot"], flush=True)
+
+
+if __name__ == "__main__":
+    main()

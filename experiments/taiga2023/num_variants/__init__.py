@@ -1,0 +1,1 @@
+"""Transfer between Atari variants against the number of pretraining variants."""

@@ -1,0 +1,1 @@
+"""Does the Atari quick preset learn?"""

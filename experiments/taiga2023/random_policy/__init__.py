@@ -1,0 +1,1 @@
+"""Scores of the random policy on every legal variant."""
