@@ -85,8 +85,8 @@ def scanned(config: Config, num_updates: int) -> Callable[[], Any]:
 
         return jax.lax.scan(sample, state, jax.random.split(jax.random.key(0), num_updates))
 
-    state = source.init(jax.random.key(0), impala.Hyper(), params)
-    return in_turns(jax.jit(step, donate_argnums=0), state)
+    state = jax.jit(source.init)(jax.random.key(0), impala.Hyper(), params)
+    return in_turns(jax.jit(step), state)
 
 
 def initial(config: Config) -> SystemState:
@@ -99,7 +99,7 @@ def scan_learning(config: Config, num_updates: int) -> Callable[[], Any]:
     scan = dataclasses.replace(config.actors, runner="scan")
     config = dataclasses.replace(config, actors=scan)
     system = impala.make(config, impala.Hyper(), 2)
-    step = jax.jit(train(system, num_updates), donate_argnums=0)
+    step = jax.jit(train(system, num_updates))
     return in_turns(step, jax.jit(system.init)(jax.random.key(0)))
 
 

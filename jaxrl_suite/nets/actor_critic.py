@@ -9,7 +9,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.nets.conv import Conv3x3
+from jaxrl_suite.nets.conv import Conv3x3, ConvStrided, as_floats, is_screen, on_cpu
+
+# So many images of a screen are taken at a time on CPU; see `ActorCritic._features`.
+_IMAGES_AT_A_TIME = 48
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +20,9 @@ class NetworkConfig:
     """Shape of an actor-critic network.
 
     Attributes:
-      torso: "resnet", IMPALA's residual CNN (Espeholt et al. 2018, figure 3, right), or "grid",
-        one 3x3 convolution for boards of a few cells (MinAtar's, Young and Tian 2019).
+      torso: "resnet", IMPALA's residual CNN (Espeholt et al. 2018, figure 3, right), "shallow",
+        its small CNN (figure 3, left), a third of the cost or less, or "grid", one 3x3
+        convolution for boards of a few cells (MinAtar's, Young and Tian 2019).
       sections: of the resnet, (channels, residual blocks) each; a section halves the image.
       grid_channels: of the grid torso.
       hidden: units of the fully connected layer.
@@ -29,7 +33,7 @@ class NetworkConfig:
       bfloat16: compute in bfloat16; heads, log-probabilities and parameters stay float32.
     """
 
-    torso: Literal["resnet", "grid"] = "resnet"
+    torso: Literal["resnet", "shallow", "grid"] = "resnet"
     sections: tuple[tuple[int, int], ...] = ((16, 2), (32, 2), (32, 2))
     grid_channels: int = 16
     hidden: int = 256
@@ -46,6 +50,8 @@ class NetworkConfig:
 
     def check(self) -> None:
         """Raises UsageError for sizes that no network can have."""
+        if self.torso not in TORSOS:
+            raise UsageError(f"unknown torso {self.torso!r}; legal: {', '.join(TORSOS)}")
         sizes = [("grid_channels", 1), ("hidden", 1), ("depth", 0), ("lstm", 0)]
         for name, least in sizes:
             if getattr(self, name) < least:
@@ -66,13 +72,14 @@ class ResidualBlock(nn.Module):
     """x + conv(relu(conv(relu(x))))."""
 
     features: int
+    screen: bool
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[N, H, W, C] -> [N, H, W, C]."""
-        y = Conv3x3(self.features, dtype=self.dtype)(nn.relu(x))
-        return x + Conv3x3(self.features, dtype=self.dtype)(nn.relu(y))
+        y = Conv3x3(self.features, screen=self.screen, dtype=self.dtype)(nn.relu(x))
+        return x + Conv3x3(self.features, screen=self.screen, dtype=self.dtype)(nn.relu(y))
 
 
 class ResNetTorso(nn.Module):
@@ -83,14 +90,33 @@ class ResNetTorso(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[N, H, W, C] -> [N, features]."""
-        config = self.config
+        config, screen = self.config, is_screen(x)
+        x = as_floats(x, config.dtype)
         for channels, blocks in config.sections:
             features = config.scaled(channels)
-            x = Conv3x3(features, dtype=config.dtype)(x)
-            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+            x = Conv3x3(features, pool=True, screen=screen, dtype=config.dtype)(x)
             for _ in range(blocks * config.depth):
-                x = ResidualBlock(features, config.dtype)(x)
+                x = ResidualBlock(features, screen, config.dtype)(x)
         return nn.relu(x).reshape(x.shape[0], -1)
+
+
+class ShallowTorso(nn.Module):
+    """IMPALA's small CNN: 8x8 of stride 4 with 16 channels, then 4x4 of stride 2 with 32."""
+
+    config: NetworkConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[N, H, W, C], sides of at least 20 -> [N, features]."""
+        config = self.config
+        if min(x.shape[1:3]) < 20:
+            raise UsageError(
+                f"torso 'shallow' needs images of at least 20x20, not {x.shape[1]}x{x.shape[2]}; "
+                f"for boards there is 'grid'"
+            )
+        x = nn.relu(ConvStrided(config.scaled(16), side=8, stride=4, dtype=config.dtype)(x))
+        x = nn.relu(ConvStrided(config.scaled(32), side=4, stride=2, dtype=config.dtype)(x))
+        return x.reshape(x.shape[0], -1)
 
 
 class GridTorso(nn.Module):
@@ -103,8 +129,12 @@ class GridTorso(nn.Module):
         """[N, H, W, C] -> [N, features]."""
         config = self.config
         features = config.scaled(config.grid_channels)
+        x = as_floats(x, config.dtype)
         x = nn.relu(Conv3x3(features, padding="VALID", dtype=config.dtype)(x))
         return x.reshape(x.shape[0], -1)
+
+
+TORSOS = {"resnet": ResNetTorso, "shallow": ShallowTorso, "grid": GridTorso}
 
 
 class Outputs(NamedTuple):
@@ -136,6 +166,30 @@ class ActorCritic(nn.Module):
         zeros = jnp.zeros((batch_size, self.config.lstm), self.config.dtype)
         return (zeros, zeros)
 
+    def _features(self, torso: nn.Module, x: jax.Array) -> jax.Array:
+        """[T, B, H, W, C] -> [T * B, features].
+
+        A learner's batch of screens goes through the torso a few rows at a time on CPU: what a
+        layer leaves is in the cache when the next one reads it, and a third of the memory is
+        touched. Computing the activations a second time instead of keeping them costs more than
+        it saves. Rows, because a mesh splits B and leaves time whole.
+        """
+
+        def apply(torso: nn.Module, x: jax.Array) -> jax.Array:
+            return torso(x.reshape(-1, *x.shape[2:]))
+
+        time, batch = x.shape[:2]
+        rows = rows_at_a_time(time, batch)
+        if not is_screen(x) or not on_cpu() or rows == time:
+            return apply(torso, x)
+        groups = nn.scan(
+            lambda torso, carry, x: (carry, apply(torso, x)),
+            variable_broadcast="params",
+            split_rngs={"params": False},
+        )
+        _, features = groups(torso, (), x.reshape(-1, rows, *x.shape[1:]))
+        return features.reshape(time * batch, -1)
+
     @nn.compact
     def __call__(
         self,
@@ -159,11 +213,8 @@ class ActorCritic(nn.Module):
         """
         config = self.config
         time, batch = first.shape
-        x = observation
-        scale = 1.0 / 255.0 if x.dtype == jnp.uint8 else 1.0
-        x = x.reshape(time * batch, *x.shape[2:]).astype(config.dtype) * scale
-        torso = {"resnet": ResNetTorso, "grid": GridTorso}[config.torso]
-        x = torso(config, name="torso")(x)
+        torso = TORSOS[config.torso](config, name="torso")
+        x = self._features(torso, observation)
         x = nn.relu(nn.Dense(config.scaled(config.hidden), dtype=config.dtype, name="dense")(x))
         if config.last_action_reward:
             action = jax.nn.one_hot(last_action.reshape(-1), self.num_actions)
@@ -183,6 +234,12 @@ class ActorCritic(nn.Module):
         values = nn.Dense(self.num_values, name="value")(x)
         shape = (time, batch, -1)
         return Outputs(logits.reshape(shape), values.reshape(shape)), carry
+
+
+def rows_at_a_time(time: int, batch: int) -> int:
+    """The most rows that divide the time and hold no more than _IMAGES_AT_A_TIME; at least 1."""
+    fitting = [d for d in range(1, time + 1) if time % d == 0 and d * batch <= _IMAGES_AT_A_TIME]
+    return max(fitting, default=1)
 
 
 class MaskedLSTM(nn.Module):

@@ -62,6 +62,7 @@ class ActorThreads:
         self._ready = threading.Event()
         self._stop = threading.Event()
         self._error: str | None = None
+        self._counting = threading.Lock()
         self._start_count()
         # Daemons: a thread inside an emulator must not keep a dying process alive.
         self._threads = [
@@ -117,14 +118,15 @@ class ActorThreads:
 
     def metrics(self) -> dict[str, float]:
         """Since the last call: mean queue length, shares of time waited, unrolls thrown away."""
-        seconds = max(time.monotonic() - self._since, 1e-9)
-        metrics = {
-            "queue_length": sum(self._lengths) / max(len(self._lengths), 1),
-            "learner_waiting": self._learner_waited / seconds,
-            "actors_waiting": self._actors_waited / seconds / len(self._actors),
-            "unrolls_discarded": float(self._discarded),
-        }
-        self._start_count()
+        with self._counting:
+            seconds = max(time.monotonic() - self._since, 1e-9)
+            metrics = {
+                "queue_length": sum(self._lengths) / max(len(self._lengths), 1),
+                "learner_waiting": self._learner_waited / seconds,
+                "actors_waiting": min(1.0, self._actors_waited / seconds / len(self._actors)),
+                "unrolls_discarded": float(self._discarded),
+            }
+            self._start_count()
         return metrics
 
     def _start_count(self) -> None:
@@ -145,14 +147,17 @@ class ActorThreads:
             self._error = traceback.format_exc()
 
     def _put(self, item: tuple[int, PyTree]) -> None:
-        start = time.monotonic()
-        while not self._stop.is_set():
+        waiting = True
+        while waiting and not self._stop.is_set():
+            start = time.monotonic()
             try:
                 self._queue.put(item, timeout=POLL)
-                break
+                waiting = False
             except queue.Full:
-                continue
-        self._actors_waited += time.monotonic() - start
+                pass
+            # Bit by bit, so that a long wait counts where it was.
+            with self._counting:
+                self._actors_waited += time.monotonic() - start
 
     def close(self) -> None:
         """Ends the threads, each after the sequence that it is playing, then the actors."""

@@ -182,6 +182,7 @@ class Fed:
             self._open_tally(),
             self._next,
         )
+        self._threads.metrics()  # waiting for the compiler does not count
         return state
 
     def _place(self, unroll: PyTree) -> PyTree:
@@ -190,6 +191,7 @@ class Fed:
             return jax.device_put(unroll)
         is_spec = lambda x: isinstance(x, PartitionSpec)  # noqa: E731
         specs = jax.tree.broadcast(self._system.batch_spec, unroll, is_leaf=is_spec)
+        meshes.check_divisible(self._mesh, specs, unroll)
         places = jax.tree.map(lambda s: NamedSharding(self._mesh, s), specs, is_leaf=is_spec)
         return jax.device_put(unroll, places)
 
@@ -212,12 +214,15 @@ class Fed:
         """
         tally = self._open_tally()
         made = int(state.num_updates)
-        for update in range(made, made + num_updates):
-            state, tally = self._learn(state, tally, self._next)
-            # Dispatched, not finished: what follows happens meanwhile.
-            self._publish(state, update + 1)
+        end = made + num_updates
+        for update in range(made, end):
             try:
-                self._next = self._threads.take(update + 1)
+                batch = self._next or self._threads.take(update)
+                state, tally = self._learn(state, tally, batch)
+                # Dispatched, not finished: what follows happens meanwhile. A chunk leaves nothing
+                # behind, for nobody may want it.
+                self._publish(state, update + 1)
+                self._next = self._threads.take(update + 1) if update + 1 < end else None
             except ActorError as error:
                 error.state = state
                 raise

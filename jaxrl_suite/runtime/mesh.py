@@ -45,12 +45,18 @@ def shardings(system: System, mesh: Mesh, state: PyTree) -> PyTree:
     """
     is_spec = lambda x: isinstance(x, PartitionSpec)  # noqa: E731
     specs = jax.tree.broadcast(system.spec, state, is_leaf=is_spec)
-    _check_divisible(mesh, specs, state)
+    check_divisible(mesh, specs, state)
     return jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs, is_leaf=is_spec)
 
 
-def _check_divisible(mesh: Mesh, specs: PyTree, state: PyTree) -> None:
-    """Every split axis must be a multiple of the devices; else names the legal counts."""
+def check_divisible(mesh: Mesh, specs: PyTree, state: PyTree) -> None:
+    """Raises UsageError unless every split axis is a multiple of the devices.
+
+    Args:
+      mesh: see :func:`make_mesh`.
+      specs: a PartitionSpec for every leaf of `state`.
+      state: arrays or shapes.
+    """
     is_spec = lambda x: isinstance(x, PartitionSpec)  # noqa: E731
     leaves = jax.tree_util.tree_leaves_with_path(state)
     flat_specs = jax.tree.leaves(specs, is_leaf=is_spec)
