@@ -12,10 +12,20 @@ from experiments.impala.is_variance import figure as is_variance
 from experiments.impala.num_variants import figure as num_variants
 from experiments.impala.quick_learns import figure as quick_learns
 from experiments.results import ResultsFile, read_header, read_rows
+from experiments.taiga2023.capacity import figure as atari_capacity
+from experiments.taiga2023.num_variants import figure as atari_num_variants
+from experiments.taiga2023.quick_learns import figure as atari_quick_learns
+from experiments.taiga2023.random_policy import figure as random_policy
 from jaxrl_suite.report import figures
 
-STUDIES = [x.STUDY for x in (quick_learns, is_variance, corrections, num_variants, capacity)]
-MIN_SEEDS = {"impala/capacity": 3}  # its README says so; five everywhere else
+ARCADE = (quick_learns, is_variance, corrections, num_variants, capacity)
+ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
+STUDIES = [x.STUDY for x in (*ARCADE, *ATARI)]
+# Their READMEs say so; five everywhere else.
+MIN_SEEDS = dict.fromkeys(
+    ("impala/capacity", *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity"))),
+    3,
+)
 
 
 @pytest.fixture(params=STUDIES, ids=lambda study: study.name)

@@ -19,7 +19,7 @@ SEEDS = 3
 NUM_VARIANTS = (0, 1, 4, 16)
 GAME, SPLIT = "breakout", "value"
 # Preset -> updates of pretraining and of fine-tuning.
-UPDATES = {"atari_quick": (160, 40), "atari_gpu": (7000, 1400)}
+UPDATES = {"atari_quick": (200, 50), "atari_gpu": (7000, 1400)}
 
 
 def main() -> None:
@@ -28,8 +28,9 @@ def main() -> None:
     name = "atari_gpu" if sys.argv[1:] == ["gpu"] else "atari_quick"
     pretrain, finetune = UPDATES[name]
     preset = impala.PRESETS[name]
-    # 32 emulators a batch serve 1, 4 and 16 variants and two actors alike, and 8 unseen ones.
-    config = dataclasses.replace(preset.config, game=GAME, split=SPLIT)
+    # Emulators for two actors with up to 16 variants each, whatever N is.
+    num_envs = max(32, preset.config.num_envs)
+    config = dataclasses.replace(preset.config, game=GAME, split=SPLIT, num_envs=num_envs)
     settings = {
         "preset": name,
         "pretrain_frames": pretrain * config.frames_per_update,
