@@ -212,10 +212,10 @@ def agreement(shared: Problem) -> dict[str, Agreement]:
         for name, loss in shared.losses.items()
     }
     value, grads = found.pop("peer")
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
 
     def gap(other: PyTree) -> float:
-        return float(optax.global_norm(jax.tree.map(jnp.subtract, other, grads)) / norm)
+        return float(optax.tree.norm(jax.tree.map(jnp.subtract, other, grads)) / norm)
 
     return {
         name: Agreement(abs(float(own - value)) / abs(float(value)), gap(own_grads))

@@ -21,7 +21,7 @@ class NetworkConfig:
 
     Attributes:
       torso: "resnet", IMPALA's residual CNN (Espeholt et al. 2018, figure 3, right), "shallow",
-        its small CNN (figure 3, left), a third of the cost or less, or "grid", one 3x3
+        its small CNN (figure 3, left), or "grid", one 3x3
         convolution for boards of a few cells (MinAtar's, Young and Tian 2019).
       sections: of the resnet, (channels, residual blocks) each; a section halves the image.
       grid_channels: of the grid torso.

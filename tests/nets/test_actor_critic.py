@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxrl_suite.nets.actor_critic import ActorCritic, NetworkConfig
+from jaxrl_suite.core import UsageError
+from jaxrl_suite.nets import actor_critic
+from jaxrl_suite.nets.actor_critic import ActorCritic, NetworkConfig, rows_at_a_time
 from jaxrl_suite.nets.conv import Conv3x3
 from jaxrl_suite.ops.distributions import Categorical
 
@@ -66,6 +68,72 @@ def num_parameters(network, observation_shape, dtype=jnp.uint8):
 def test_plain_network_has_the_published_number_of_parameters():
     # cleanba's count for 18 actions and four grey frames of 84x84.
     assert num_parameters(ActorCritic(NetworkConfig(), 18), (84, 84, 4)) == 1_094_115
+
+
+def test_shallow_network_has_the_published_sizes():
+    network = ActorCritic(NetworkConfig(torso="shallow"), 18)
+    expected = (8 * 8 * 4 * 16 + 16) + (4 * 4 * 16 * 32 + 32)
+    expected += 9 * 9 * 32 * 256 + 256  # 84 -> 20 -> 9
+    expected += 257 * 18 + 257
+    assert num_parameters(network, (84, 84, 4)) == expected
+    wide = ActorCritic(NetworkConfig(torso="shallow", width=2.0), 18)
+    shapes = jax.eval_shape(
+        lambda: wide.init(
+            jax.random.key(0),
+            jnp.zeros((1, 1, 20, 20, 4), jnp.uint8),
+            jnp.zeros((1, 1), bool),
+            jnp.zeros((1, 1), jnp.int32),
+            jnp.zeros((1, 1)),
+            (),
+        )
+    )["params"]["torso"]
+    assert {name: leaf["kernel"].shape for name, leaf in shapes.items()} == {
+        "ConvStrided_0": (8, 8, 4, 32),
+        "ConvStrided_1": (4, 4, 32, 64),
+    }
+
+
+def test_shallow_network_refuses_boards():
+    with pytest.raises(UsageError, match="at least 20x20, not 6x6"):
+        num_parameters(ActorCritic(NetworkConfig(torso="shallow"), 4), BOARD)
+
+
+def test_unknown_torso_is_refused():
+    with pytest.raises(UsageError, match="unknown torso 'resnets'; legal: resnet, shallow, grid"):
+        NetworkConfig(torso="resnets").check()
+
+
+def test_rows_at_a_time_divide_the_sequence():
+    assert [rows_at_a_time(21, batch) for batch in (1, 2, 8, 16, 32, 500)] == [21, 21, 3, 3, 1, 1]
+    assert [rows_at_a_time(time, 40) for time in (1, 17)] == [1, 1]
+
+
+@pytest.mark.parametrize("torso", ["resnet", "shallow"])
+def test_a_few_rows_at_a_time_change_nothing(torso, monkeypatch):
+    batch = inputs(board=(20, 22, 3))
+    batch["observation"] = jax.random.bits(jax.random.key(2), (T, B, 20, 22, 3), jnp.uint8)
+    network = ActorCritic(NetworkConfig(torso=torso, sections=((2, 1),), hidden=8), ACTIONS)
+    params = jax.jit(network.init)(jax.random.key(0), *batch.values(), ())
+
+    def outcome(params, batch):
+        def loss(params):
+            outputs, _ = network.apply(params, *[batch[n] for n in inputs()], ())
+            return jnp.sum(jnp.sin(outputs.values)) + jnp.sum(outputs.logits), outputs
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    at_once = jax.jit(outcome)(params, batch)
+    monkeypatch.setattr(actor_critic, "_IMAGES_AT_A_TIME", B)
+    # Another function object: the one above is compiled.
+    by_rows = jax.jit(lambda *args: outcome(*args))(params, batch)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(close, at_once, by_rows)
+    again = jax.jit(lambda *args: network.init(*args))(jax.random.key(0), *batch.values(), ())
+    jax.tree.map(np.testing.assert_array_equal, params, again)
+    # Over seeds, as a sweep does.
+    seeds = jax.tree.map(lambda leaf: jnp.stack([leaf, 0.5 * leaf]), params)
+    mapped = jax.jit(jax.vmap(outcome, in_axes=(0, None)))(seeds, batch)
+    jax.tree.map(lambda one, two: close(one[0], two), mapped, at_once)
 
 
 def conv_parameters(features, channels):

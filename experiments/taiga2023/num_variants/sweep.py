@@ -1,6 +1,6 @@
 """Zero-shot and fine-tuned return on unseen Atari variants against the number of pretraining ones.
 
-python -m experiments.taiga2023.num_variants.sweep       (about 25 minutes on two CPU cores)
+python -m experiments.taiga2023.num_variants.sweep       (about 15 minutes on two CPU cores)
 python -m experiments.taiga2023.num_variants.sweep gpu   (the preset atari_gpu, hours: a large GPU)
 """
 
@@ -19,7 +19,7 @@ SEEDS = 3
 NUM_VARIANTS = (0, 1, 4, 16)
 GAME, SPLIT = "breakout", "value"
 # Preset -> updates of pretraining and of fine-tuning.
-UPDATES = {"atari_quick": (200, 50), "atari_gpu": (7000, 1400)}
+UPDATES = {"atari_quick": (120, 30), "atari_gpu": (7000, 1400)}
 
 
 def main() -> None:
