@@ -1,6 +1,6 @@
 """Transfer between Atari variants: width of the network x number of pretraining variants.
 
-python -m experiments.taiga2023.capacity.sweep           (about 20 minutes on two CPU cores)
+python -m experiments.taiga2023.capacity.sweep           (about 45 minutes on two CPU cores)
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import jax
 
 from experiments.results import ResultsFile
 from experiments.taiga2023 import study
-from experiments.taiga2023.num_variants.sweep import GAME, SPLIT, UPDATES
+from experiments.taiga2023.num_variants.sweep import GAME, SPLIT, UPDATES, experiment_config
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import impala
 
@@ -26,12 +26,13 @@ def main() -> None:
     enable_compile_cache()
     preset = impala.PRESETS["atari_quick"]
     pretrain, finetune = UPDATES["atari_quick"]
+    frames_per_update = experiment_config(preset.config).frames_per_update
     settings = {
         "preset": "atari_quick",
         "game": GAME,
         "split": SPLIT,
-        "pretrain_frames": pretrain * preset.config.frames_per_update,
-        "finetune_frames": finetune * preset.config.frames_per_update,
+        "pretrain_frames": pretrain * frames_per_update,
+        "finetune_frames": finetune * frames_per_update,
         "seeds": SEEDS,
     }
     results = ResultsFile(RESULTS, keys=("width", "num_variants", "seed"), settings=settings)
@@ -39,7 +40,7 @@ def main() -> None:
         if results.has(width=width, num_variants=num_variants, seed=seed):
             continue
         network = dataclasses.replace(preset.config.network, width=width)
-        config = dataclasses.replace(preset.config, game=GAME, split=SPLIT, network=network)
+        config = dataclasses.replace(experiment_config(preset.config), network=network)
         shapes = jax.eval_shape(impala.impala_learner(config).init, jax.random.key(0), preset.hyper)
         num_params = sum(leaf.size for leaf in jax.tree.leaves(shapes.params))
         row = study.transfer_row(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from experiments import publish
 from experiments.impala.num_variants import figure as arcade
 from experiments.publish import Row, select, values
-from experiments.taiga2023.num_variants.sweep import RESULTS, UPDATES
+from experiments.taiga2023.num_variants.sweep import RESULTS, UPDATES, experiment_config
 from jaxrl_suite.report import figures, stats, style
 from jaxrl_suite.systems import impala
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PRESET = "atari_quick"
-FRAMES = UPDATES[PRESET][1] * impala.PRESETS[PRESET].config.frames_per_update
+FRAMES = UPDATES[PRESET][1] * experiment_config(impala.PRESETS[PRESET].config).frames_per_update
 
 
 def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:

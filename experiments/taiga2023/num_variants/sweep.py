@@ -1,6 +1,6 @@
 """Zero-shot and fine-tuned return on unseen Atari variants against the number of pretraining ones.
 
-python -m experiments.taiga2023.num_variants.sweep       (about 15 minutes on two CPU cores)
+python -m experiments.taiga2023.num_variants.sweep       (about 45 minutes on two CPU cores)
 python -m experiments.taiga2023.num_variants.sweep gpu   (the preset atari_gpu, hours: a large GPU)
 """
 
@@ -12,6 +12,7 @@ from experiments.results import ResultsFile
 from experiments.taiga2023 import study
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import impala
+from jaxrl_suite.systems.impala import Config
 
 FOLDER = Path(__file__).parent / "results"
 RESULTS = FOLDER / "returns.jsonl"
@@ -19,7 +20,14 @@ SEEDS = 3
 NUM_VARIANTS = (0, 1, 4, 16)
 GAME, SPLIT = "breakout", "value"
 # Preset -> updates of pretraining and of fine-tuning.
-UPDATES = {"atari_quick": (120, 30), "atari_gpu": (7000, 1400)}
+UPDATES = {"atari_quick": (400, 100), "atari_gpu": (7000, 1400)}
+
+
+def experiment_config(config: Config) -> Config:
+    """Game and split of the experiment, and the same batch whatever N is."""
+    # Emulators for two actors with up to 16 variants each.
+    num_envs = max(32, config.num_envs)
+    return dataclasses.replace(config, game=GAME, split=SPLIT, num_envs=num_envs)
 
 
 def main() -> None:
@@ -28,9 +36,7 @@ def main() -> None:
     name = "atari_gpu" if sys.argv[1:] == ["gpu"] else "atari_quick"
     pretrain, finetune = UPDATES[name]
     preset = impala.PRESETS[name]
-    # Emulators for two actors with up to 16 variants each, whatever N is.
-    num_envs = max(32, preset.config.num_envs)
-    config = dataclasses.replace(preset.config, game=GAME, split=SPLIT, num_envs=num_envs)
+    config = experiment_config(preset.config)
     settings = {
         "preset": name,
         "pretrain_frames": pretrain * config.frames_per_update,

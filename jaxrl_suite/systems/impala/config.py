@@ -141,7 +141,7 @@ class Config:
         """Raises UsageError for a setting that no program can be made of."""
         self.network.check()
         num_variants = len(self.variants)
-        shares, sharing = num_variants, f"{num_variants} variants"
+        shares, sharing = num_variants, f"{num_variants} variant{'s' * (num_variants > 1)}"
         if self.is_atari:
             self._check_atari()
             if self.actors.runner == "threads":
