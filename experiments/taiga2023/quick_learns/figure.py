@@ -29,7 +29,8 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
         course = select(rows, f"{name}_course").mean(axis=1)
         body.append([label, publish.plus_minus(stats.mean_interval(course), ",.2f")])
     waiting = {"waiting": publish.table(["mean over the run", "value"], body)}
-    return arcade.sections(rows) | waiting
+    gain = {"gain": f"Trained less random: {publish.bracketed(_gain(rows), '+.2f')}."}
+    return arcade.sections(rows) | waiting | gain
 
 
 def finding(rows: Sequence[Row]) -> str:
@@ -39,10 +40,16 @@ def finding(rows: Sequence[Row]) -> str:
         for who in ("trained", "random")
     )
     return (
-        f"Breakout, {len(rows[0]['trained_train'])} variants, {rows[0]['frames']:,} frames: return "
-        f"{publish.plus_minus(trained)}, random policy {publish.plus_minus(random)}; "
-        f"{len(rows)} seeds"
+        f"Breakout, default variant, {rows[0]['frames']:,} frames: return "
+        f"{publish.plus_minus(trained)}, random policy {publish.plus_minus(random)}, difference "
+        f"{publish.bracketed(_gain(rows), '+.2f')}; {len(rows)} seeds"
     )
+
+
+def _gain(rows: Sequence[Row]) -> stats.Interval:
+    """Trained less random, on the variants trained on; Welch's interval."""
+    means = [np.mean(select(rows, f"{who}_train"), axis=1) for who in ("trained", "random")]
+    return publish.difference(*means)
 
 
 STUDY = publish.Study("taiga2023/quick_learns", RESULTS, arcade.draw, sections, finding)

@@ -11,6 +11,8 @@ from jaxrl_suite.envs.rollout import PolicyInputs, Sequences
 
 PyTree = Any
 
+_ALIGNMENT = 64  # bytes, of XLA's buffers on CPU
+
 
 class Emulators(Protocol):
     """What an actor asks of its pools."""
@@ -69,7 +71,7 @@ class Actor:
         size = pools.batch_size
         self.books: Books = open_books(size, np)
         inputs = PolicyInputs(
-            observation=np.zeros((size, *pools.observation_shape), np.uint8),
+            observation=aligned((size, *pools.observation_shape)),
             first=np.ones(size, bool),
             last_action=np.zeros(size, np.int32),
             last_reward=np.zeros(size, np.float32),
@@ -87,7 +89,7 @@ class Actor:
         row = self._row
         carry = row.carry
         fields = {
-            "observation": np.zeros((length + 1, *row.inputs.observation.shape), np.uint8),
+            "observation": aligned((length + 1, *row.inputs.observation.shape)),
             "first": np.zeros((length + 1, size), bool),
             "last_action": np.zeros((length + 1, size), np.int32),
             "last_reward": np.zeros((length + 1, size), np.float32),
@@ -127,6 +129,14 @@ class Actor:
     def close(self) -> None:
         """Ends the emulators."""
         self._pools.close()
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 zeros whose memory XLA on CPU takes as it is; other arrays it copies first."""
+    size = int(np.prod(shape))
+    memory = np.zeros(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].reshape(shape)
 
 
 def _write(rows: PolicyInputs, t: int, values: PolicyInputs) -> None:
