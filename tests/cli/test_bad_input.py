@@ -47,7 +47,7 @@ def refused(place, capfd, *arguments):
         ("train impala --config.gme x", "perhaps you meant --config.game"),
         ("train impala --hyper.learning-rate abc", "--hyper.learning-rate: could not convert"),
         ("train impala --num-updates", "Missing value for argument '--num-updates'"),
-        ("train impala --config.network.torso mlp", "'resnet', 'grid'"),
+        ("train impala --config.network.torso mlp", "'resnet', 'shallow', 'grid'"),
         ("train impala --config.game pong", "legal are breakout, freeway"),
         ("train impala --config.split mine", "no split 'mine'; legal are combination, value"),
         ("train impala --config.split none.json", "split file none.json cannot be read"),
