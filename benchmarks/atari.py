@@ -9,8 +9,9 @@ scan, learning: the whole closed loop in one program.
 threads, learning: actors, queue and learner, the whole pipeline; its queue and lag metrics are in
   the row's settings.
 
-The network is so small that it cannot be what takes the time: the question is what the plumbing
-costs. ``--network quick`` takes the preset's instead. A frame is an emulated one, 4 to a step.
+The network is tiny, for the question is what the plumbing costs; what remains of it, reading the
+screens, is in the numbers. ``--network quick`` takes the preset's instead. A frame is an
+emulated one, 4 to a step.
 
   python benchmarks/atari.py                    # about 4 minutes on two cores
   python benchmarks/atari_learner.py            # the learner alone, against its peer
@@ -37,7 +38,7 @@ from jaxrl_suite.systems.impala.config import Config
 
 UNIT = "environment frames"
 NETWORKS = {
-    # Two features of 20x20 patches: some thousandth of the emulators' arithmetic.
+    # One feature, then two: reading the screens is nearly all that it costs.
     "tiny": NetworkConfig(torso="shallow", width=1 / 16),
     "quick": impala.PRESETS["atari_quick"].config.network,
 }

@@ -1,9 +1,8 @@
 """IMPALA's max-pool (3x3, stride 2, SAME) with a gradient that is no scalar loop on CPU.
 
 Values and gradients are those of ``nn.max_pool``, to the bit. XLA's own gradient,
-``select_and_scatter``, visits one element at a time on CPU (a third of the learner's time on
-84x84 screens) and holds on to the whole input; here the input is not kept, only which of the nine
-elements won, a byte for every output.
+``select_and_scatter``, visits one element at a time on CPU and holds on to the whole input; here
+the input is not kept, only which of the nine elements won, a byte for every output.
 """
 
 import functools

@@ -57,7 +57,7 @@ PRESETS: dict[str, Preset] = {
         num_updates=62_500,  # 200 million frames
     ),
     # Two CPU cores, about five minutes: ours. The small network of Espeholt et al. 2018 at half its
-    # width; the deep one would spend nine tenths of the time on convolutions. One variant, the
+    # width; the deep one would spend most of the time on convolutions. One variant, the
     # game as it is switched on: five minutes are too few for more.
     "atari_quick": Preset(
         dataclasses.replace(
