@@ -13,6 +13,7 @@ from jaxrl_suite.nets.conv import Conv3x3, ConvStrided, as_floats, is_screen, on
 
 # So many images of a screen are taken at a time on CPU; see `ActorCritic._features`.
 _IMAGES_AT_A_TIME = 48
+_SMALLEST_GROUP = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,11 +154,13 @@ class ActorCritic(nn.Module):
     config: shape of the network.
     num_actions: A.
     num_values: V, value heads; more than one gives every task its own (PopArt).
+    frames_first: observations are [C, H, W], as emulators stack their frames.
     """
 
     config: NetworkConfig
     num_actions: int
     num_values: int = 1
+    frames_first: bool = False
 
     def initial_carry(self, batch_size: int) -> Carry:
         """Empty memory for `batch_size` sequences."""
@@ -167,27 +170,28 @@ class ActorCritic(nn.Module):
         return (zeros, zeros)
 
     def _features(self, torso: nn.Module, x: jax.Array) -> jax.Array:
-        """[T, B, H, W, C] -> [T * B, features].
+        """[T, B, H, W, C], or [T, B, C, H, W] -> [T * B, features].
 
         A learner's batch of screens goes through the torso a few rows at a time on CPU: what a
         layer leaves is in the cache when the next one reads it, and a third of the memory is
         touched. Computing the activations a second time instead of keeping them costs more than
-        it saves. Rows, because a mesh splits B and leaves time whole.
+        it saves.
         """
 
         def apply(torso: nn.Module, x: jax.Array) -> jax.Array:
-            return torso(x.reshape(-1, *x.shape[2:]))
+            return torso(jnp.moveaxis(x, 1, -1) if self.frames_first else x)
 
         time, batch = x.shape[:2]
-        rows = rows_at_a_time(time, batch)
-        if not is_screen(x) or not on_cpu() or rows == time:
-            return apply(torso, x)
+        size = images_at_a_time(time, batch)
+        # Frames are few: whichever axis is theirs does not make a screen of a board.
+        if not is_screen(x) or not on_cpu() or size == time * batch:
+            return apply(torso, x.reshape(-1, *x.shape[2:]))
         groups = nn.scan(
             lambda torso, carry, x: (carry, apply(torso, x)),
             variable_broadcast="params",
             split_rngs={"params": False},
         )
-        _, features = groups(torso, (), x.reshape(-1, rows, *x.shape[1:]))
+        _, features = groups(torso, (), x.reshape(-1, size, *x.shape[2:]))
         return features.reshape(time * batch, -1)
 
     @nn.compact
@@ -202,7 +206,8 @@ class ActorCritic(nn.Module):
         """Runs over a whole sequence; time and batch are folded wherever there is no memory.
 
         Args:
-          observation: [T, B, H, W, C]; uint8 is read as 0..255, anything else as it is.
+          observation: [T, B, H, W, C], or [T, B, C, H, W] if `frames_first`; uint8 is read as
+            0..255, anything else as it is.
           first: bool [T, B], the observation opens an episode: memory is cleared before it.
           last_action: int32 [T, B], 0 at the first observation.
           last_reward: float32 [T, B], 0 at the first observation.
@@ -236,10 +241,16 @@ class ActorCritic(nn.Module):
         return Outputs(logits.reshape(shape), values.reshape(shape)), carry
 
 
-def rows_at_a_time(time: int, batch: int) -> int:
-    """The most rows that divide the time and hold no more than _IMAGES_AT_A_TIME; at least 1."""
-    fitting = [d for d in range(1, time + 1) if time % d == 0 and d * batch <= _IMAGES_AT_A_TIME]
-    return max(fitting, default=1)
+def images_at_a_time(time: int, batch: int) -> int:
+    """Images of a group, [T, B] in equal ones: _IMAGES_AT_A_TIME at most, a whole row at least.
+
+    Whole rows, because a mesh splits B and leaves time whole; but a lone row, somebody acting, may
+    be divided, unless its parts would be tiny.
+    """
+    parts, unit = (batch, 1) if time == 1 else (time, batch)
+    fitting = [d for d in range(1, parts + 1) if parts % d == 0 and d * unit <= _IMAGES_AT_A_TIME]
+    size = max(fitting, default=1) * unit
+    return batch if size < min(batch, _SMALLEST_GROUP) else size
 
 
 class MaskedLSTM(nn.Module):

@@ -222,11 +222,17 @@ def convolve_strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     reach = side // stride
     rows, columns = ((size - side) // stride + 1 for size in x.shape[1:3])
     height, width = rows + reach - 1, columns + reach - 1
-    # Pixels beyond the last window are cut off: the rest divides into blocks.
-    blocks = space_to_depth(x[:, : height * stride, : width * stride], stride)
-    blocks = as_floats(blocks, kernel.dtype).reshape(-1, blocks.shape[-1])
     kernel = kernel.reshape(reach, stride, reach, stride, channels, features)
-    kernel = kernel.transpose(1, 3, 4, 0, 2, 5).reshape(blocks.shape[-1], -1)
-    parts = (blocks @ kernel).reshape(-1, height, width, reach, reach, features)
+    kernel = kernel.transpose(1, 3, 4, 0, 2, 5).reshape(stride * stride * channels, -1)
+
+    # Computed again for the gradient: as floats the blocks are four times the pixels, and memory
+    # is what they would cost.
+    @jax.checkpoint
+    def multiply(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        # Pixels beyond the last window are cut off: the rest divides into blocks.
+        blocks = space_to_depth(x[:, : height * stride, : width * stride], stride)
+        return as_floats(blocks, kernel.dtype).reshape(-1, blocks.shape[-1]) @ kernel
+
+    parts = multiply(x, kernel).reshape(-1, height, width, reach, reach, features)
     places = [(i, j) for i in range(reach) for j in range(reach)]
     return sum(parts[:, i : i + rows, j : j + columns, i, j] for i, j in places)

@@ -428,7 +428,6 @@ def by_actor():
 def test_scan_and_actor_play_the_same_bit_for_bit(envpool):
     batches, _ = by_scan()
     for scanned, acted in zip(batches, by_actor(), strict=True):
-        acted = acted._replace(observation=np.moveaxis(acted.observation, 2, -1))
         for name in rollout.Sequences._fields:
             one, other = getattr(scanned, name), getattr(acted, name)
             jax.tree.map(np.testing.assert_array_equal, one, other)

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.nets import actor_critic
-from jaxrl_suite.nets.actor_critic import ActorCritic, NetworkConfig, rows_at_a_time
+from jaxrl_suite.nets.actor_critic import ActorCritic, NetworkConfig, images_at_a_time
 from jaxrl_suite.nets.conv import Conv3x3
 from jaxrl_suite.ops.distributions import Categorical
 
@@ -103,9 +103,33 @@ def test_unknown_torso_is_refused():
         NetworkConfig(torso="resnets").check()
 
 
-def test_rows_at_a_time_divide_the_sequence():
-    assert [rows_at_a_time(21, batch) for batch in (1, 2, 8, 16, 32, 500)] == [21, 21, 3, 3, 1, 1]
-    assert [rows_at_a_time(time, 40) for time in (1, 17)] == [1, 1]
+def test_groups_of_images_divide_the_sequence_by_rows_or_a_lone_row_by_columns():
+    sizes = [images_at_a_time(21, batch) for batch in (1, 2, 8, 16, 32, 500)]
+    assert sizes == [21, 2 * 21, 8 * 3, 16 * 3, 32, 500]
+    assert images_at_a_time(17, 40) == 40
+    alone = [images_at_a_time(1, batch) for batch in (1, 5, 40, 128, 106, 53)]
+    assert alone == [1, 5, 40, 32, 106, 53]
+        1,
+        5,
+        40,
+        32,
+        106,
+        53,
+    ]
+
+
+@pytest.mark.parametrize("torso", ["resnet", "shallow"])
+def test_frames_may_come_first(torso):
+    config = NetworkConfig(torso=torso, sections=((2, 1),), hidden=8)
+    batch = inputs(board=(20, 22, 4))
+    batch["observation"] = jax.random.bits(jax.random.key(2), (T, B, 20, 22, 4), jnp.uint8)
+    turned = batch | {"observation": jnp.moveaxis(batch["observation"], -1, -3)}
+    last, first = (ActorCritic(config, ACTIONS, frames_first=frames) for frames in (False, True))
+    params = jax.jit(last.init)(jax.random.key(0), *batch.values(), ())
+    outputs = jax.jit(last.apply)(params, *batch.values(), ())
+    jax.tree.map(
+        np.testing.assert_array_equal, jax.jit(first.apply)(params, *turned.values(), ()), outputs
+    )
 
 
 @pytest.mark.parametrize("torso", ["resnet", "shallow"])

@@ -10,7 +10,7 @@ from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.variants import variant_name
 
 SKIPPED_FRAMES = 4  # frames that one action lasts, as everywhere since Mnih et al. 2015
-OBSERVATION_SHAPE = (84, 84, 4)  # height, width, frames; the newest frame last
+OBSERVATION_SHAPE = (4, 84, 84)  # frames, the newest last; height, width
 NUM_ALL_ACTIONS = 18
 
 

@@ -116,7 +116,7 @@ class Pools:
         """
         check_names(game, variants)
         emulator = emulator or EmulatorConfig()
-        names = ("img_height", "img_width", "stack_num")
+        names = ("stack_num", "img_height", "img_width")
         picture = {"gray_scale": True} | dict(zip(names, OBSERVATION_SHAPE, strict=True))
         if colour:
             picture = {"gray_scale": False, "stack_num": 1, "img_height": 210, "img_width": 160}

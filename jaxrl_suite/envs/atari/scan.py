@@ -48,7 +48,7 @@ def scan_rollout(
     Args:
       make_pools: starts the emulators, B columns; called once, when `sample` is first traced.
       num_tasks: N; column b plays task b mod N.
-      policy: chooses actions and tells their log-probabilities; sees [B, 84, 84, 4].
+      policy: chooses actions and tells their log-probabilities; sees [B, 4, 84, 84].
       initial_carry: the policy's empty memory, [B, ...].
       batch_size: B.
       unroll_length: T.
@@ -112,11 +112,6 @@ def scan_rollout(
     return Source(init, sample, PartitionSpec())
 
 
-def channels_last(observation: jax.Array) -> jax.Array:
-    """[..., 4, 84, 84] as EnvPool gives it -> [..., 84, 84, 4] as networks take it."""
-    return jnp.moveaxis(observation, -3, -1)
-
-
 def _foreign_calls(pools: Pools) -> tuple[tuple, Callable[[tuple, jax.Array], tuple]]:
     """The pools' handles, and one step of all of them: every send goes before every receive."""
     handles, receives, sends, _ = zip(*(pool.xla() for pool in pools.pools), strict=True)
@@ -129,7 +124,6 @@ def _foreign_calls(pools: Pools) -> tuple[tuple, Callable[[tuple, jax.Array], tu
             handles[place], (*parts, info) = receive(handles[place])
             answers.append((*parts, info["elapsed_step"]))
         join = lambda parts: jnp.stack(parts, 1).reshape(pools.batch_size, *parts[0].shape[1:])  # noqa: E731
-        answer = PoolStep(*(join(parts) for parts in zip(*answers, strict=True)))
-        return tuple(handles), answer._replace(observation=channels_last(answer.observation))
+        return tuple(handles), PoolStep(*(join(parts) for parts in zip(*answers, strict=True)))
 
     return tuple(jnp.asarray(handle) for handle in handles), step

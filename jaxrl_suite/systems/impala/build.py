@@ -20,7 +20,8 @@ def environment(config: Config) -> Environment:
 def network(config: Config) -> ActorCritic:
     """The actor-critic of a configuration; with PopArt a value head per variant."""
     heads = len(config.variants) if config.popart else 1
-    return ActorCritic(config.network, config.num_actions, heads)
+    frames_first = config.suite == "atari"
+    return ActorCritic(config.network, config.num_actions, heads, frames_first)
 
 
 def policy(network: ActorCritic) -> rollout.Policy:

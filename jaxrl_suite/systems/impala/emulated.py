@@ -21,7 +21,7 @@ from jaxrl_suite.core import (
 from jaxrl_suite.envs import atari, rollout
 from jaxrl_suite.envs.atari.actor import Act, Actor
 from jaxrl_suite.envs.atari.pools import PoolStep
-from jaxrl_suite.envs.atari.scan import channels_last, scan_rollout
+from jaxrl_suite.envs.atari.scan import scan_rollout
 from jaxrl_suite.nets.actor_critic import Carry
 from jaxrl_suite.systems.impala import build
 from jaxrl_suite.systems.impala.config import Config, Hyper
@@ -59,7 +59,6 @@ def acting(policy: rollout.Policy) -> Act:
         params: dict, inputs: rollout.PolicyInputs, carry: Carry, key: jax.Array
     ) -> tuple[jax.Array, jax.Array, Carry, jax.Array]:
         key, policy_key = jax.random.split(key)
-        inputs = inputs._replace(observation=channels_last(inputs.observation))
         return *policy(params, inputs, carry, policy_key), key
 
     return act
@@ -103,7 +102,6 @@ def host_system(config: Config, hyper: Hyper, learner: Learner, seed: int) -> Ho
         state: SystemState, unrolls: tuple[rollout.Sequences, ...]
     ) -> tuple[SystemState, Metrics]:
         batch = rollout.concatenate(list(unrolls))
-        batch = batch._replace(observation=channels_last(batch.observation))
         learner_state, metrics = learner.update(state.learner, batch)
         return state._replace(learner=learner_state, num_updates=state.num_updates + 1), metrics
 
