@@ -109,13 +109,6 @@ def test_groups_of_images_divide_the_sequence_by_rows_or_a_lone_row_by_columns()
     assert images_at_a_time(17, 40) == 40
     alone = [images_at_a_time(1, batch) for batch in (1, 5, 40, 128, 106, 53)]
     assert alone == [1, 5, 40, 32, 106, 53]
-        1,
-        5,
-        40,
-        32,
-        106,
-        53,
-    ]
 
 
 @pytest.mark.parametrize("torso", ["resnet", "shallow"])

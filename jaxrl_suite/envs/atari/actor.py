@@ -40,7 +40,8 @@ class _Row(NamedTuple):
 class Actor:
     """Plays sequences of T steps on the host, in the form of :class:`rollout.Sequences`.
 
-    Observations are [T+1, B, 4, 84, 84], as the emulators give them. Rows are written into fresh arrays: a device may still be reading the last ones.
+    Observations are [T+1, B, 4, 84, 84], as the emulators give them. Rows are written into fresh
+    arrays: a device may still be reading the last ones.
 
     books: returns and lengths of the episodes.
     """
