@@ -69,3 +69,11 @@ def test_commands_and_flags_exist(page, capsys):
             legal = capsys.readouterr().out
         for flag in [word for word in words if word.startswith("--")]:
             assert flag in legal, line
+
+
+def test_the_code_of_the_physics_page_runs():
+    (code,) = blocks(ROOT / "docs" / "physics.md", "python")
+    names: dict = {}
+    exec(code, names)
+    assert names["states"].q.shape == (2, names["sizes"].num_positions)
+    assert not names["told"].diverged.any()

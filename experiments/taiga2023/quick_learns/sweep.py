@@ -1,6 +1,6 @@
 """Does the Atari quick preset learn, by actor threads? Beside the random policy.
 
-python -m experiments.taiga2023.quick_learns.sweep       (about 20 minutes on two CPU cores)
+python -m experiments.taiga2023.quick_learns.sweep       (about 45 minutes on two CPU cores)
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import impala
 
 RESULTS = Path(__file__).parent / "results" / "returns.jsonl"
-SEEDS = 3
+SEEDS = 5
 EPISODES = 16  # a variant
 RECORDED = ("return", "lag_mean", "lag_max", "queue_length", "learner_waiting", "frames_per_second")
 

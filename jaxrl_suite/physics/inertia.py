@@ -1,0 +1,77 @@
+"""Mass, inertia and the solver's inverse weights of a body, from its shape; all in JAX.
+
+A mutated body needs no step on the host: :func:`with_invweights` makes what MuJoCo's compiler
+would have made of it.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.physics import dynamics
+from jaxrl_suite.physics.kinematics import kinematics, prepare
+from jaxrl_suite.physics.model import Model, Sizes, State
+
+
+def sphere(mass: jax.Array, radius: jax.Array) -> jax.Array:
+    """Principal inertias [3] of a solid sphere, 2/5 m r^2 each."""
+    return jnp.full(3, 0.4) * mass * radius**2
+
+
+def capsule(mass: jax.Array, radius: jax.Array, length: jax.Array) -> jax.Array:
+    """Principal inertias [3] of a solid capsule about its centre, its axis last.
+
+    Args:
+      mass: kg.
+      radius: m.
+      length: of the cylinder, without the caps (m).
+
+    With m_s = m 4r / (4r + 3L) in the caps and m_c = m - m_s in the cylinder:
+    axial m_c r^2 / 2 + 2/5 m_s r^2,
+    transverse m_c (3 r^2 + L^2) / 12 + m_s (2/5 r^2 + L (3r + 2L) / 8).
+    """
+    caps = mass * 4 * radius / (4 * radius + 3 * length)
+    cylinder = mass - caps
+    axial = cylinder * radius**2 / 2 + 0.4 * caps * radius**2
+    across = cylinder * (3 * radius**2 + length**2) / 12 + caps * (
+        0.4 * radius**2 + length * (3 * radius + 2 * length) / 8
+    )
+    return jnp.stack([across, across, axial])
+
+
+def capsule_mass(density: jax.Array, radius: jax.Array, length: jax.Array) -> jax.Array:
+    """density pi r^2 (L + 4/3 r), kg."""
+    return density * jnp.pi * radius**2 * (length + 4.0 / 3.0 * radius)
+
+
+def rest(sizes: Sizes, height: float = 0.0) -> State:
+    """The reference pose: all angles zero, the root's origin `height` (m) above the world's."""
+    q = jnp.zeros(sizes.num_positions).at[2].set(height).at[3].set(1.0)
+    still = jnp.zeros(sizes.num_dofs)
+    balls = sizes.num_bodies - 1 if sizes.balls else 0
+    identity = jnp.tile(jnp.eye(1, 4), (balls, 1))
+    return State(q, still, still, identity)
+
+
+def with_invweights(sizes: Sizes, model: Model) -> Model:
+    """The model with the inverse weights of its shape, at the reference pose.
+
+    body_invweight = trace(J M^-1 J') / 3 with J the translation of the link's centre of mass;
+    dof_invweight = (M^-1)_dd, a ball's three slots sharing their mean.
+    """
+    with jax.default_matmul_precision("highest"):
+        tree = prepare(sizes, model)
+        kin = kinematics(sizes, model, rest(sizes))
+        mass = dynamics.mass_matrix(model, tree, kin, dynamics.inertias(model, kin))
+        inverse = jnp.linalg.inv(mass)
+        com = kin.position + jnp.einsum("bij,bj->bi", kin.rotation, model.com)
+        turn, move = kin.columns[:, :3], kin.columns[:, 3:]
+        # Velocity of a point c: u + w x c.
+        jacobian = move[None] + jnp.cross(turn[None], com[:, None])  # [NB, NV, 3]
+        jacobian = jacobian * tree.moves[:, :, None]
+        weight = jnp.einsum("bdi,de,bei->b", jacobian, inverse, jacobian) / 3.0
+        dofs = jnp.diagonal(inverse)[6:].reshape(-1, sizes.hinges)
+        shared = jnp.where(model.ball[:, None] > 0, dofs.mean(axis=1, keepdims=True), dofs)
+        used = model.dof_mask[6:]
+        return model._replace(
+            body_invweight=weight * model.exists, dof_invweight=shared.reshape(-1) * used
+        )

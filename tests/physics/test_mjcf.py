@@ -1,0 +1,99 @@
+"""Everything outside the supported subset is refused by name."""
+
+import pytest
+
+from jaxrl_suite.core import UsageError
+from jaxrl_suite.physics import from_mjcf
+from tests.physics import reference
+
+FILE = """<mujoco>{option}<worldbody>{world}
+<body name="root" pos="0 0 1">{root}<geom type="sphere" size=".1" {geom}/>
+<body name="limb" pos=".2 0 0">{joint}<geom type="capsule" size=".05" fromto="0 0 0 .2 0 0"/></body>
+</body>{second}</worldbody>{rest}</mujoco>"""
+DEFAULT = {
+    "option": "",
+    "world": '<geom name="floor" type="plane" size="0 0 1"/>',
+    "root": "<freejoint/>",
+    "geom": "",
+    "joint": '<joint name="hip" axis="0 1 0"/>',
+    "second": "",
+    "rest": "",
+}
+
+
+def load(**changes):
+    return from_mjcf(FILE.format(**DEFAULT | changes))
+
+
+def test_the_plain_file_loads():
+    body = load(rest='<actuator><motor joint="hip" gear="5"/></actuator>')
+    assert body.link_names == ("root", "limb")
+    assert body.actuators == ((1, 0),)
+    assert body.sizes.num_bodies == 2
+    assert body.ground_friction == 1.0
+
+
+MOTOR = "<actuator>{}</actuator>"
+REFUSED = [
+    ({"option": '<option integrator="RK4"/>'}, "option: integrator"),
+    ({"option": '<option cone="elliptic"/>'}, "option: cone"),
+    ({"option": '<option impratio="10"/>'}, "option: impratio 10"),
+    ({"option": '<option density="1.2"/>'}, "option: density"),
+    ({"option": '<option gravity="1 0 -9"/>'}, "option: gravity"),
+    ({"root": '<joint type="hinge"/>'}, "root: a root without a free joint"),
+    ({"joint": '<joint name="hip" type="slide"/>'}, "hip: type slide"),
+    ({"joint": '<joint name="hip" frictionloss="1"/>'}, "hip: frictionloss"),
+    ({"joint": '<joint name="hip" ref="10"/>'}, "hip: ref"),
+    ({"joint": '<joint name="hip" margin="1" limited="true" range="0 9"/>'}, "hip: margin"),
+    ({"joint": '<joint name="b"/><joint name="a" type="ball"/>'}, "a ball beside other joints"),
+    ({"joint": "".join(f'<joint name="j{i}"/>' for i in range(4))}, "j3: a fourth joint"),
+    ({"geom": 'name="ball" condim="4"'}, "ball: condim 4"),
+    ({"geom": 'name="ball" margin=".1"'}, "ball: margin"),
+    ({"geom": 'name="ball" priority="1"'}, "ball: priority"),
+    ({"geom": 'name="ball" contype="2" conaffinity="2"'}, "ball: contype"),
+    ({"geom": 'name="ball" solref=".1 1"'}, "another solref"),
+    ({"second": '<body name="other"><freejoint/><geom size=".1"/></body>'}, "other: a second tree"),
+    (
+        {"world": '<geom type="plane" size="0 0 1"/><geom name="wall" type="box" size="1 1 1"/>'},
+        "wall",
+    ),
+    (
+        {"world": '<geom type="plane" size="0 0 1"/><geom name="two" type="plane" size="0 0 1"/>'},
+        "two",
+    ),
+    (
+        {"rest": MOTOR.format('<velocity joint="hip" kv="1"/><motor joint="hip"/>')},
+        "second actuator",
+    ),
+    ({"rest": MOTOR.format('<general name="m" joint="hip" dyntype="filter"/>')}, "m: its dynamics"),
+    ({"rest": '<equality><weld body1="root" body2="limb"/></equality>'}, "equality"),
+    ({"joint": '<joint name="hip" limited="true" range="30 -30"/>'}, "range"),
+]
+
+
+@pytest.mark.parametrize(("changes", "named"), REFUSED, ids=[named for _, named in REFUSED])
+def test_what_is_not_supported_is_named(changes, named):
+    with pytest.raises(UsageError, match=named):
+        load(**changes)
+
+
+def test_no_file_and_no_mjcf():
+    with pytest.raises(UsageError, match=r"there is no file nowhere\.xml"):
+        from_mjcf("nowhere.xml")
+    with pytest.raises(UsageError, match="not a model that MuJoCo compiles"):
+        from_mjcf("<mujoco><nonsense/></mujoco>")
+
+
+def test_a_moving_body_needs_mass():
+    text = FILE.format(**DEFAULT).replace('fromto="0 0 0 .2 0 0"', 'fromto="0 0 0 .2 0 0" mass="0"')
+    with pytest.raises(UsageError, match="mass"):
+        from_mjcf(text)
+
+
+def test_sizes_of_the_robots():
+    quadruped = from_mjcf(reference.quadruped_mjcf())
+    assert (quadruped.sizes.num_bodies, quadruped.sizes.hinges) == (17, 1)
+    assert len(quadruped.actuators) == 12
+    humanoid = from_mjcf(reference.humanoid_mjcf())
+    assert humanoid.sizes.balls
+    assert humanoid.model.dof_mask.sum() == 6 + 28
