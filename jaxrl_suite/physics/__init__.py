@@ -2,10 +2,10 @@
 
 from jaxrl_suite.physics.engine import Forward, Sensors, Step, forward, init, sensors, step
 from jaxrl_suite.physics.ground import Ground, HeightField, Plane, flat, inclined
-from jaxrl_suite.physics.inertia import with_invweights
 from jaxrl_suite.physics.kinematics import Tree, prepare
 from jaxrl_suite.physics.mjcf import from_mjcf
 from jaxrl_suite.physics.model import Body, Model, Options, Sizes, State, pad, stack
+from jaxrl_suite.physics.reference_pose import with_invweights
 
 __all__ = [
     "Body",

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jaxrl_suite.physics import contact, dynamics, rotations, solver
 from jaxrl_suite.physics.contact import Contacts
 from jaxrl_suite.physics.ground import Ground
-from jaxrl_suite.physics.inertia import rest
 from jaxrl_suite.physics.kinematics import Kinematics, Tree, kinematics
 from jaxrl_suite.physics.model import ROOT_DOFS, Model, Options, Sizes, State
+from jaxrl_suite.physics.reference_pose import rest
 
 
 class Forward(NamedTuple):

@@ -132,7 +132,7 @@ class Model(NamedTuple):
     damping, stiffness, armature: [NV].
     range: [NV-6, 2], joint limits (rad); of a ball, [0, largest angle] in its first slot.
     height: of the root above the ground at the start (m).
-    body_invweight, dof_invweight: [NB], [NV-6], see :func:`inertia.with_invweights`.
+    body_invweight, dof_invweight: [NB], [NV-6], see :func:`reference_pose.with_invweights`.
     """
 
     parent: Any
@@ -298,8 +298,3 @@ def stack(bodies: Sequence[Body], sizes: Sizes | None = None) -> tuple[Model, Si
             sizes = sizes.union(body.sizes)
     padded = [pad(body.model, body.sizes, sizes) for body in bodies]
     return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *padded), sizes
-
-
-def to_device(model: Model) -> Model:
-    """One model as JAX arrays, floats of the default size."""
-    return jax.tree.map(jnp.asarray, model)

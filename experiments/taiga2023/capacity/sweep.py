@@ -18,7 +18,7 @@ from jaxrl_suite.systems import impala
 RESULTS = Path(__file__).parent / "results" / "returns.jsonl"
 SEEDS = 3
 WIDTHS = (0.5, 2.0)
-NUM_VARIANTS = (1, 16)
+NUM_VARIANTS = (1, 8)
 
 
 def main() -> None:

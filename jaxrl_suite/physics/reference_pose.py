@@ -1,7 +1,7 @@
-"""Mass, inertia and the solver's inverse weights of a body, from its shape; all in JAX.
+"""The reference pose, and the solver's inverse weights, which follow from it.
 
-A mutated body needs no step on the host: :func:`with_invweights` makes what MuJoCo's compiler
-would have made of it.
+All in JAX, so that a mutated body needs no step on the host: :func:`with_invweights` makes what
+MuJoCo's compiler would have made of it.
 """
 
 import jax
@@ -10,37 +10,6 @@ import jax.numpy as jnp
 from jaxrl_suite.physics import dynamics
 from jaxrl_suite.physics.kinematics import kinematics, prepare
 from jaxrl_suite.physics.model import Model, Sizes, State
-
-
-def sphere(mass: jax.Array, radius: jax.Array) -> jax.Array:
-    """Principal inertias [3] of a solid sphere, 2/5 m r^2 each."""
-    return jnp.full(3, 0.4) * mass * radius**2
-
-
-def capsule(mass: jax.Array, radius: jax.Array, length: jax.Array) -> jax.Array:
-    """Principal inertias [3] of a solid capsule about its centre, its axis last.
-
-    Args:
-      mass: kg.
-      radius: m.
-      length: of the cylinder, without the caps (m).
-
-    With m_s = m 4r / (4r + 3L) in the caps and m_c = m - m_s in the cylinder:
-    axial m_c r^2 / 2 + 2/5 m_s r^2,
-    transverse m_c (3 r^2 + L^2) / 12 + m_s (2/5 r^2 + L (3r + 2L) / 8).
-    """
-    caps = mass * 4 * radius / (4 * radius + 3 * length)
-    cylinder = mass - caps
-    axial = cylinder * radius**2 / 2 + 0.4 * caps * radius**2
-    across = cylinder * (3 * radius**2 + length**2) / 12 + caps * (
-        0.4 * radius**2 + length * (3 * radius + 2 * length) / 8
-    )
-    return jnp.stack([across, across, axial])
-
-
-def capsule_mass(density: jax.Array, radius: jax.Array, length: jax.Array) -> jax.Array:
-    """density pi r^2 (L + 4/3 r), kg."""
-    return density * jnp.pi * radius**2 * (length + 4.0 / 3.0 * radius)
 
 
 def rest(sizes: Sizes, height: float = 0.0) -> State:
