@@ -4,6 +4,7 @@ from jaxrl_suite.physics.engine import Forward, Sensors, Step, forward, init, se
 from jaxrl_suite.physics.ground import Ground, HeightField, Plane, flat, inclined
 from jaxrl_suite.physics.kinematics import Tree, prepare
 from jaxrl_suite.physics.mjcf import from_mjcf
+from jaxrl_suite.physics.mjcf_writer import to_mjcf
 from jaxrl_suite.physics.model import Body, Model, Options, Sizes, State, pad, stack
 from jaxrl_suite.physics.reference_pose import with_invweights
 
@@ -30,5 +31,6 @@ __all__ = [
     "sensors",
     "stack",
     "step",
+    "to_mjcf",
     "with_invweights",
 ]

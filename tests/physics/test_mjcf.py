@@ -1,9 +1,11 @@
 """Everything outside the supported subset is refused by name."""
 
+import jax
+import numpy as np
 import pytest
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.physics import from_mjcf
+from jaxrl_suite.physics import Sizes, from_mjcf, pad, to_mjcf
 from tests.physics import reference
 
 FILE = """<mujoco>{option}<worldbody>{world}
@@ -97,3 +99,26 @@ def test_sizes_of_the_robots():
     humanoid = from_mjcf(reference.humanoid_mjcf())
     assert humanoid.sizes.balls
     assert humanoid.model.dof_mask.sum() == 6 + 28
+
+
+TEXTS = {
+    "quadruped": reference.quadruped_mjcf(),
+    "humanoid": reference.humanoid_mjcf(),
+} | {entry["name"]: reference.unimal_mjcf(entry) for entry in reference.unimals()}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_is_written_loads_as_the_same_body(name):
+    body = from_mjcf(TEXTS[name])
+    # Through padding, too: what does not exist is not written.
+    wide = Sizes(body.sizes.num_bodies + 2, 3, 2, balls=body.sizes.balls)
+    model, names = pad(body.model, body.sizes, wide), body.link_names
+    text = to_mjcf(wide, model, body.options, ground_friction=body.ground_friction, names=names)
+    again = from_mjcf(text)
+    assert again.link_names == body.link_names
+    assert again.actuators == body.actuators
+    assert again.options == body.options
+    assert again.ground_friction == body.ground_friction
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9), again.model, body.model
+    )
