@@ -37,10 +37,19 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _scores(group: Sequence[Row], stage: str, num_variants: int) -> np.ndarray:
-    """[seeds, variants], 0 the random policy, 1 the best mean of the group."""
+    """[seeds, variants], 0 the random policy, 1 the best mean of the group.
+
+    Variants on which no setting beats the random policy have no such scale and are left out.
+    """
+    random, best = _scale(group)
+    score = scores.normalised(select(group, stage, num_variants=num_variants), random, best)
+    return score[:, best > random]
+
+
+def _scale(group: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Of every variant, the random policy's mean return and the best mean of any setting."""
     random = np.mean([row["random"] for row in group], axis=0)
-    best = scores.best_means(group, ["num_variants"])
-    return scores.normalised(select(group, stage, num_variants=num_variants), random, best)
+    return random, scores.best_means(group, ["num_variants"])
 
 
 def _pretrained(group: Sequence[Row]) -> list[int]:
@@ -60,12 +69,13 @@ def draw(rows: Sequence[Row], finetune_frames: int = FRAMES) -> dict[str, "Figur
     for ax, (name, group), of in zip(axes, groups, series, strict=True):
         ax.set_ylim(publish.limits(y for panel in series for _, y in panel.values()))
         seeds = len({row["seed"] for row in group})
+        random, best = _scale(group)
         figures.intervals(
             of,
             x_label="pretraining variants N, at equal frames",
             y_label="score (0 random, 1 best)",
             title=name,
-            subtitle=f"IQM of {len(group[0]['random'])} variants; mean of {seeds} seeds; "
+            subtitle=f"IQM of {int(np.sum(best > random))} variants; mean of {seeds} seeds; "
             "95% interval (t)",
             colours={"from scratch": style.REFERENCE},
             ax=ax,
