@@ -263,6 +263,8 @@ def _fill_geoms(m: mujoco.MjModel, model: Model, links: list[int], geoms: list[l
 def _check_ground(m: mujoco.MjModel, ground: int, geoms: list[int]) -> None:
     if m.geom_condim[ground] > 3 or m.geom_margin[ground] or m.geom_priority[ground]:
         _refuse(_name(m, "geom", ground), "condim above 3, margin or priority", "condim 3, 0, 0")
+    if np.any(m.geom_pos[ground]) or not np.allclose(m.geom_quat[ground], [1, 0, 0, 0]):
+        _refuse(_name(m, "geom", ground), "pos or quat", "the origin; step takes other grounds")
     for g in geoms:
         if not _meets(m, g, ground):
             _refuse(_name(m, "geom", g), "contype and conaffinity that miss the ground", "1 and 1")

@@ -37,6 +37,7 @@ def test_the_plain_file_loads():
 
 MOTOR = "<actuator>{}</actuator>"
 REFUSED = [
+    ({"world": '<geom name="high" type="plane" size="0 0 1" pos="0 0 1"/>'}, "high: pos"),
     ({"option": '<option integrator="RK4"/>'}, "option: integrator"),
     ({"option": '<option cone="elliptic"/>'}, "option: cone"),
     ({"option": '<option impratio="10"/>'}, "option: impratio 10"),

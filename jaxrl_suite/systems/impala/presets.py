@@ -67,7 +67,7 @@ PRESETS: dict[str, Preset] = {
             time_limit=4500,
             eval_episodes=4,
         ),
-        # Ends at a tenth of the first rate. 1e-3 throughout and half the unroll learn slower.
+        # Ends at a tenth of the first rate.
         Hyper(learning_rate=3e-3, anneal_updates=2667),
         num_updates=2400,
     ),
