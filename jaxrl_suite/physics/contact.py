@@ -6,35 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl_suite.physics import rotations
+from jaxrl_suite.physics import box_contact, rotations
+from jaxrl_suite.physics.candidates import Candidates
 from jaxrl_suite.physics.ground import Ground
 from jaxrl_suite.physics.kinematics import Kinematics
-from jaxrl_suite.physics.model import Model, Sizes
+from jaxrl_suite.physics.model import Model, Sizes, State
+from jaxrl_suite.physics.scene import Scene
 
 _PARALLEL = 1e-9  # of ae - b^2, below which two axes have no single closest pair
 _UPRIGHT = 1e-4  # length of a capsule axis's tangential part below which it sets no direction
-
-
-class Candidates(NamedTuple):
-    """Places where something may touch, [N].
-
-    distance: (m), negative where it does.
-    position: [N, 3], relative to the root's origin (m).
-    normal: [N, 3], from the first body to the second.
-    hint: [N, 3], direction that the first tangent should take; zero for none.
-    first, second: int32 [N], links; NB is the world.
-    friction: [N].
-    possible: bool [N], the candidate exists at all.
-    """
-
-    distance: jax.Array
-    position: jax.Array
-    normal: jax.Array
-    hint: jax.Array
-    first: jax.Array
-    second: jax.Array
-    friction: jax.Array
-    possible: jax.Array
 
 
 class Contacts(NamedTuple):
@@ -162,22 +142,28 @@ def contact_frame(normal: jax.Array, hint: jax.Array) -> jax.Array:
 
 
 def find(
-    sizes: Sizes,
-    model: Model,
-    kin: Kinematics,
-    origin: jax.Array,
-    ground: Ground,
-    friction: jax.Array,
-    *,
-    self_collision: bool,
+    sizes: Sizes, scene: Scene, kin: Kinematics, state: State, *, self_collision: bool
 ) -> Contacts:
-    """The K deepest contacts of a body; see :func:`on_ground` for the arguments."""
+    """The K deepest contacts of a body, its obstacles and its boxes."""
+    model, origin = scene.model, state.q[:3]
     ends = kin.position[:, None, None] + jnp.einsum("bij,bgej->bgei", kin.rotation, model.segment)
-    candidates = on_ground(model, kin, ends, origin, ground, friction)
+    found = [on_ground(model, kin, ends, origin, scene.ground, scene.ground_friction)]
     if self_collision and sizes.num_bodies > 1:
-        both = between_links(model, ends)
-        candidates = jax.tree.map(lambda *x: jnp.concatenate(x), candidates, both)
-    return deepest(candidates, sizes.contacts)
+        found.append(between_links(model, ends))
+    world = sizes.num_bodies
+    if sizes.obstacles:
+        near = scene.obstacles._replace(position=scene.obstacles.position - origin[None])
+        index = jnp.full(sizes.obstacles, world)
+        found.append(box_contact.with_links(model, ends, near, index))
+    if sizes.boxes:
+        boxes = scene.boxes._replace(position=state.box_q[:, :3], quaternion=state.box_q[:, 3:])
+        near = boxes._replace(position=boxes.position - origin[None])
+        index = world + 1 + jnp.arange(sizes.boxes)
+        found.append(box_contact.with_links(model, ends, near, index))
+        found.append(
+            box_contact.corners_on_ground(boxes, origin, scene.ground, scene.ground_friction, world)
+        )
+    return deepest(jax.tree.map(lambda *x: jnp.concatenate(x), *found), sizes.contacts)
 
 
 def deepest(candidates: Candidates, num_contacts: int) -> Contacts:

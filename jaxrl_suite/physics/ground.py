@@ -53,7 +53,7 @@ class HeightField(NamedTuple):
 
     heights: [X, Y] (m).
     corner: [2], x and y of heights[0, 0] (m).
-    cell: side of a cell (m).
+    cell: [2], sides of a cell along x and y (m).
     """
 
     heights: jax.Array
@@ -70,8 +70,8 @@ class HeightField(NamedTuple):
         a, b = self.heights[i, j], self.heights[i + 1, j]
         c, d = self.heights[i, j + 1], self.heights[i + 1, j + 1]
         height = a + x * (b - a) + y * (c - a) + x * y * (a - b - c + d)
-        slope_x = ((b - a) + y * (a - b - c + d)) / self.cell
-        slope_y = ((c - a) + x * (a - b - c + d)) / self.cell
+        slope_x = ((b - a) + y * (a - b - c + d)) / self.cell[0]
+        slope_y = ((c - a) + x * (a - b - c + d)) / self.cell[1]
         inside = (point[:2] >= self.corner) & (point[:2] <= self.corner + last * self.cell)
         slopes = jnp.where(inside, jnp.stack([slope_x, slope_y]), 0.0)
         up = rotations.normalise(jnp.append(-slopes, 1.0))

@@ -12,13 +12,25 @@ import mujoco
 import numpy as np
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.physics.model import ROOT_DOFS, UNLIMITED, Body, Model, Options, Sizes, empty
+from jaxrl_suite.physics import mjcf_world as world
+from jaxrl_suite.physics.mjcf_world import name_of as _name
+from jaxrl_suite.physics.mjcf_world import refuse as _refuse
+from jaxrl_suite.physics.model import ROOT_DOFS, UNLIMITED, Model, Options, Sizes, empty
+from jaxrl_suite.physics.scene import Body
 
 _GEOM = mujoco.mjtGeom
 _JOINT = mujoco.mjtJoint
 # As numbers: MuJoCo's enumerations do not equal NumPy's integers from both sides.
-_GROUND = (int(_GEOM.mjGEOM_PLANE), int(_GEOM.mjGEOM_HFIELD))
 _COLLIDING = (int(_GEOM.mjGEOM_SPHERE), int(_GEOM.mjGEOM_CAPSULE))
+_SENSORS = tuple(
+    int(sensor)
+    for sensor in (
+        mujoco.mjtSensor.mjSENS_TOUCH,
+        mujoco.mjtSensor.mjSENS_ACCELEROMETER,
+        mujoco.mjtSensor.mjSENS_GYRO,
+        mujoco.mjtSensor.mjSENS_VELOCIMETER,
+    )
+)
 _JOINTED = (int(_JOINT.mjJNT_HINGE), int(_JOINT.mjJNT_BALL))
 
 
@@ -35,30 +47,38 @@ def from_mjcf(source: str | Path) -> Body:
     Raises:
       UsageError: the file is not MJCF, or holds something outside the supported subset: one tree
         on a free joint, hinges (up to three a body) and ball joints, colliding spheres and
-        capsules, a plane or height field as ground, motors and position actuators on hinges.
+        capsules, a plane or height field as ground, boxes as obstacles or free after the body,
+        motors and position actuators on hinges, sensors of the body's own motion at its root.
     """
     m = _compile(source)
     _check_options(m)
     _check_nothing_else(m)
-    links = _links(m)
+    free = [b for b in range(1, m.nbody) if world.is_free_box(m, b)]
+    links = _links(m, free)
     joints = [_joints_of(m, body) for body in links]
     _check_root(m, links[0], joints[0])
     geoms = [_segments_of(m, body) for body in links]
     ball = [any(m.jnt_type[j] == _JOINT.mjJNT_BALL for j in of_body) for of_body in joints]
+    colliding = [g for of_body in geoms for g in of_body]
+    obstacles, boxes = world.read_boxes(m, free, colliding)
+    ground, friction = world.read_ground(m, [*colliding, *(m.body_geomadr[b] for b in free)])
     sizes = Sizes(
         num_bodies=len(links),
         hinges=3 if any(ball) else max([1, *(len(of_body) for of_body in joints[1:])]),
         segments=max([1, *(len(of_body) for of_body in geoms)]),
         balls=any(ball),
+        obstacles=len(obstacles.exists),
+        boxes=len(free),
     )
     model = empty(sizes)
     _fill_links(m, model, links)
     _fill_joints(m, sizes, model, joints, ball)
-    friction = _fill_geoms(m, model, links, geoms)
+    _fill_geoms(m, model, links, geoms)
     actuators = _fill_actuators(m, sizes, model, joints)
-    options = _options(m, [g for of_body in geoms for g in of_body])
+    boxed = [g for g in range(m.ngeom) if m.geom_type[g] == _GEOM.mjGEOM_BOX]
+    options = _options(m, [*colliding, *(g for g in boxed if world.collides(m, g))])
     names = tuple(_name(m, "body", body) for body in links)
-    return Body(model, sizes, options, names, actuators, friction)
+    return Body(model, sizes, options, names, actuators, ground, friction, obstacles, boxes)
 
 
 def _compile(source: str | Path) -> mujoco.MjModel:
@@ -71,16 +91,6 @@ def _compile(source: str | Path) -> mujoco.MjModel:
         return mujoco.MjModel.from_xml_path(text)
     except ValueError as error:
         raise UsageError(f"not a model that MuJoCo compiles: {error}") from error
-
-
-def _name(m: mujoco.MjModel, kind: str, index: int) -> str:
-    """How to speak of an element."""
-    given = getattr(m, {"body": "body", "joint": "jnt", "actuator": "actuator"}.get(kind, kind))
-    return given(index).name or f"{kind} {index}"
-
-
-def _refuse(element: str, attribute: str, legal: str) -> None:
-    raise UsageError(f"MJCF: {element}: {attribute} is not supported; legal: {legal}")
 
 
 def _check_options(m: mujoco.MjModel) -> None:
@@ -110,19 +120,31 @@ def _check_nothing_else(m: mujoco.MjModel) -> None:
     ):
         if count:
             raise UsageError(f"MJCF: {element} is not supported; leave it out")
+    for sensor in range(m.nsensor):
+        if m.sensor_type[sensor] not in _SENSORS:
+            kind = mujoco.mjtSensor(m.sensor_type[sensor]).name.removeprefix("mjSENS_").lower()
+            legal = "accelerometer, gyro, velocimeter, touch"
+            _refuse(f"sensor {m.sensor(sensor).name or sensor}", kind, legal)
+        site = m.sensor_objid[sensor]
+        moved = np.any(m.site_pos[site]) or m.site_quat[site, 0] ** 2 < 1 - 1e-9
+        at_root = m.body_parentid[m.site_bodyid[site]] == 0 and not moved
+        if m.sensor_type[sensor] != _SENSORS[0] and not at_root:
+            _refuse(f"site {m.site(site).name}", "a sensor elsewhere", "the root's origin")
 
 
-def _links(m: mujoco.MjModel) -> list[int]:
+def _links(m: mujoco.MjModel, free: list[int]) -> list[int]:
     """Bodies of the tree, in MuJoCo's order: parents first."""
-    links = [b for b in range(1, m.nbody) if m.body_weldid[b] != 0]
-    for body in set(range(1, m.nbody)) - set(links):
+    links = [b for b in range(1, m.nbody) if m.body_weldid[b] != 0 and b not in free]
+    for body in set(range(1, m.nbody)) - {*links, *free}:
         if m.body_geomnum[body]:
             _refuse(_name(m, "body", body), "a body fixed to the world", "geoms of the worldbody")
     if not links:
         raise UsageError("MJCF: there is no moving body; one with a freejoint is needed")
     for body in links:
         if m.body_rootid[body] != links[0]:
-            _refuse(_name(m, "body", body), "a second tree", "one tree on a freejoint")
+            _refuse(_name(m, "body", body), "a second tree", "one tree, and boxes on freejoints")
+    if free and free[0] < links[0]:
+        _refuse(_name(m, "body", free[0]), "a free box before the body", "boxes after the body")
     return links
 
 
@@ -147,18 +169,13 @@ def _segments_of(m: mujoco.MjModel, body: int) -> list[int]:
     """Colliding geoms of a body."""
     start = m.body_geomadr[body]
     geoms = range(start, start + m.body_geomnum[body])
-    colliding = [g for g in geoms if m.geom_contype[g] or m.geom_conaffinity[g]]
+    colliding = [g for g in geoms if world.collides(m, g)]
     for g in colliding:
         name = _name(m, "geom", g)
         if m.geom_type[g] not in _COLLIDING:
             kind = _GEOM(m.geom_type[g]).name.removeprefix("mjGEOM_").lower()
             _refuse(name, f"type {kind} that collides", "sphere, capsule; others without contacts")
-        if m.geom_condim[g] != 3:
-            _refuse(name, f"condim {m.geom_condim[g]}", "3")
-        if m.geom_margin[g] or m.geom_gap[g]:
-            _refuse(name, "margin or gap", "0")
-        if m.geom_priority[g]:
-            _refuse(name, "priority", "0")
+        world.check_contact(m, g)
     return colliding
 
 
@@ -231,8 +248,8 @@ def _check_joint(m: mujoco.MjModel, j: int, name: str) -> None:
         _refuse(name, "ref or springref", "0")
 
 
-def _fill_geoms(m: mujoco.MjModel, model: Model, links: list[int], geoms: list[list[int]]) -> float:
-    """Segments and who may touch whom; returns the ground's friction."""
+def _fill_geoms(m: mujoco.MjModel, model: Model, links: list[int], geoms: list[list[int]]) -> None:
+    """Segments and who may touch whom."""
     for link, of_body in enumerate(geoms):
         for place, g in enumerate(of_body):
             radius, half = m.geom_size[g, :2]
@@ -249,31 +266,6 @@ def _fill_geoms(m: mujoco.MjModel, model: Model, links: list[int], geoms: list[l
             name = _name(m, "body", links[link])
             _refuse(name, "different contype or conaffinity", "the same for a body's geoms")
     _fill_pairs(m, model, links, geoms)
-    ground = [g for g in range(m.ngeom) if m.geom_type[g] in _GROUND]
-    world = [g for g in range(m.ngeom) if m.geom_bodyid[g] == 0 and g not in ground]
-    for g in [g for g in world if m.geom_contype[g] or m.geom_conaffinity[g]]:
-        _refuse(_name(m, "geom", g), "a colliding geom of the world", "one plane or hfield")
-    if len(ground) > 1:
-        _refuse(_name(m, "geom", ground[1]), "a second ground", "one plane or hfield")
-    for g in ground:
-        _check_ground(m, g, [g for of_body in geoms for g in of_body])
-    return float(m.geom_friction[ground[0], 0]) if ground else 0.0
-
-
-def _check_ground(m: mujoco.MjModel, ground: int, geoms: list[int]) -> None:
-    if m.geom_condim[ground] > 3 or m.geom_margin[ground] or m.geom_priority[ground]:
-        _refuse(_name(m, "geom", ground), "condim above 3, margin or priority", "condim 3, 0, 0")
-    if np.any(m.geom_pos[ground]) or not np.allclose(m.geom_quat[ground], [1, 0, 0, 0]):
-        _refuse(_name(m, "geom", ground), "pos or quat", "the origin; step takes other grounds")
-    for g in geoms:
-        if not _meets(m, g, ground):
-            _refuse(_name(m, "geom", g), "contype and conaffinity that miss the ground", "1 and 1")
-
-
-def _meets(m: mujoco.MjModel, a: int, b: int) -> bool:
-    return bool(
-        m.geom_contype[a] & m.geom_conaffinity[b] or m.geom_contype[b] & m.geom_conaffinity[a]
-    )
 
 
 def _fill_pairs(m: mujoco.MjModel, model: Model, links: list[int], geoms: list[list[int]]) -> None:
@@ -286,7 +278,7 @@ def _fill_pairs(m: mujoco.MjModel, model: Model, links: list[int], geoms: list[l
                 or m.body_weldid[m.body_parentid[welded]] == other
                 or m.body_weldid[m.body_parentid[other]] == welded
             )
-            meeting = any(_meets(m, g, h) for g in geoms[i] for h in geoms[j])
+            meeting = any(world.meet(m, g, h) for g in geoms[i] for h in geoms[j])
             if meeting and not related and tuple(sorted((one, two))) not in excluded:
                 model.pair_mask[i, j] = model.pair_mask[j, i] = 1
 

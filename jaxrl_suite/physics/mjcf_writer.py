@@ -5,44 +5,53 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from jaxrl_suite.core import UsageError
+from jaxrl_suite.physics.ground import Ground, HeightField, Plane
+from jaxrl_suite.physics.layout import depth_first, has_actuator
 from jaxrl_suite.physics.model import ROOT_DOFS, UNLIMITED, Model, Options, Sizes
+from jaxrl_suite.physics.scene import Boxes, Scene
+
+# Who may touch whom: the body everything, obstacles and free boxes not each other.
+_OBSTACLE, _FREE = {"contype": 2, "conaffinity": 1}, {"contype": 4, "conaffinity": 1}
 
 
 def to_mjcf(
-    sizes: Sizes,
-    model: Model,
-    options: Options,
-    *,
-    ground_friction: float = 1.0,
-    names: Sequence[str] | None = None,
+    sizes: Sizes, options: Options, scene: Scene, *, names: Sequence[str] | None = None
 ) -> str:
-    """Writes one body, above a plane, as MJCF.
+    """Writes one body, its ground and its boxes as MJCF.
 
     Args:
-      sizes: of the arrays; links that do not exist are left out.
-      model: one body, whatever it came from.
-      options: timestep, gravity, and how contacts and limits give way.
-      ground_friction: of the plane.
+      sizes: of the arrays; links and boxes that do not exist are left out.
+      options: timestep, gravity, self-collision, and how contacts and limits give way.
+      scene: one body, whatever it came from; not batched.
       names: of the links; None for link0, link1, ...
 
     Returns:
       XML; :func:`from_mjcf` makes the same body of it.
+
+    Raises:
+      UsageError: the scene is a batch, or its ground is neither a plane nor a height field.
     """
-    model = Model(*(np.asarray(leaf) for leaf in model))
+    model = Model(*(np.asarray(leaf) for leaf in scene.model))
+    if model.parent.ndim != 1:
+        raise UsageError("to_mjcf writes one body; take it out of the batch: tree.map(x[i])")
     links = [b for b in range(sizes.num_bodies) if model.exists[b] > 0]
     called = dict(zip(links, names or [f"link{b}" for b in links], strict=True))
-    bodies = _body(sizes, model, called, links, 0)
+    bodies = _body(sizes, model, called, depth_first(model), 0, not options.self_collision)
     excluded = [
         _element("exclude", body1=called[b], body2=called[c])
         for b in links
         for c in links
-        if b < c and not model.pair_mask[b, c] and model.radius[[b, c], 0].all()
+        if b < c
+        and not model.pair_mask[b, c]
+        and model.radius[[b, c], 0].all()
+        and options.self_collision
     ]
     actuators = [
-        line
+        _actuator(model, f"{called[b]}_{s}", ROOT_DOFS + (b - 1) * sizes.hinges + s)
         for b in links[1:]
         for s in range(sizes.hinges)
-        for line in _actuator(sizes, model, called[b], b, s)
+        if not model.ball[b - 1] and has_actuator(model, ROOT_DOFS + (b - 1) * sizes.hinges + s)
     ]
     option = _element(
         "option",
@@ -55,17 +64,72 @@ def to_mjcf(
     defaults += _element(
         "joint", solreflimit=options.solref, solimplimit=options.solimp_limit, limited="false"
     )
-    plane = _element("geom", name="ground", type="plane", size=(0, 0, 1), friction=ground_friction)
+    asset, ground = _ground(scene.ground, float(scene.ground_friction))
+    boxes = "".join([*_boxes(scene.obstacles, "obstacle"), bodies, *_boxes(scene.boxes, "box")])
     parts = [
         '<mujoco><compiler angle="radian" autolimits="false"/>',
         option,
         f"<default>{defaults}</default>",
-        f"<worldbody>{plane}{bodies}</worldbody>",
+        f"<asset>{asset}</asset>" if asset else "",
+        f"<worldbody>{ground}{boxes}</worldbody>",
         f"<contact>{''.join(excluded)}</contact>" if excluded else "",
         f"<actuator>{''.join(actuators)}</actuator>" if actuators else "",
         "</mujoco>",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _ground(ground: Ground, friction: float) -> tuple[str, str]:
+    """An asset, if one is needed, and a geom."""
+    if isinstance(ground, Plane):
+        normal = np.asarray(ground.normal, float)
+        place = normal * float(ground.offset)
+        turned = {} if normal[2] == 1 else {"zaxis": normal}
+        geom = _element(
+            "geom", name="ground", type="plane", size=(0, 0, 1), pos=place, friction=friction,
+            **turned,
+        )  # fmt: skip
+        return "", geom
+    if not isinstance(ground, HeightField):
+        raise UsageError(
+            f"a ground of type {type(ground).__name__} has no MJCF; legal: Plane, HeightField"
+        )
+    heights, cell = np.asarray(ground.heights, float), np.asarray(ground.cell, float)
+    half = 0.5 * cell * (np.array(heights.shape) - 1)
+    low, span = heights.min(), max(float(np.ptp(heights)), 1e-6)
+    asset = _element(
+        "hfield",
+        name="ground",
+        nrow=heights.shape[1],
+        ncol=heights.shape[0],
+        size=(*half, span, 1.0),
+        elevation=heights.T[::-1],  # MJCF's first row is the farthest, at the largest y
+    )
+    place = (*(np.asarray(ground.corner, float) + half), low)
+    geom = _element(
+        "geom", name="ground", type="hfield", hfield="ground", pos=place, friction=friction
+    )
+    return asset, geom
+
+
+def _boxes(boxes: Boxes, name: str) -> Iterable[str]:
+    for i in np.flatnonzero(np.asarray(boxes.exists) > 0):
+        place = {"pos": np.asarray(boxes.position)[i], "quat": np.asarray(boxes.quaternion)[i]}
+        shape = {"type": "box", "size": np.asarray(boxes.half_size)[i]}
+        shape["friction"] = np.asarray(boxes.friction)[i]
+        if name == "obstacle":
+            yield _element("geom", name=f"{name}{i}", **shape, **place, **_OBSTACLE)
+            continue
+        inertial = _element(
+            "inertial",
+            mass=np.asarray(boxes.mass)[i],
+            pos=(0, 0, 0),
+            diaginertia=np.asarray(boxes.inertia)[i],
+        )
+        yield (
+            f'<body name="{name}{i}" pos="{_text(place["pos"])}" quat="{_text(place["quat"])}">'
+            f"<freejoint/>{inertial}{_element('geom', **shape, **_FREE)}</body>"
+        )
 
 
 def _text(value: str | float | Iterable[float]) -> str:
@@ -81,7 +145,9 @@ def _element(tag: str, **attributes: str | float | Iterable[float]) -> str:
     return f"<{tag} {given}/>"
 
 
-def _body(sizes: Sizes, model: Model, called: dict[int, str], links: list[int], b: int) -> str:
+def _body(
+    sizes: Sizes, model: Model, called: dict[int, str], links: list[int], b: int, apart: bool
+) -> str:
     """A link with all that hangs on it."""
     place = (0.0, 0.0, float(model.height)) if b == 0 else model.position[b]
     head = f"<body name={quoteattr(called[b])} pos={quoteattr(_text(place))}"
@@ -90,9 +156,9 @@ def _body(sizes: Sizes, model: Model, called: dict[int, str], links: list[int], 
     inertia = model.inertia[b]
     entries = [inertia[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
     mass = _element("inertial", mass=model.mass[b], pos=model.com[b], fullinertia=entries)
-    geoms = "".join(_geoms(model, b))
+    geoms = "".join(_geoms(model, b, {"conaffinity": 0} if apart else {}))
     children = [c for c in links if c and model.parent[c] == b]
-    inner = "".join(_body(sizes, model, called, links, c) for c in children)
+    inner = "".join(_body(sizes, model, called, links, c, apart) for c in children)
     return f"{head}{joints}{mass}{geoms}{inner}</body>\n"
 
 
@@ -122,7 +188,7 @@ def _joints(sizes: Sizes, model: Model, name: str, b: int) -> str:
     return "".join(found)
 
 
-def _geoms(model: Model, b: int) -> Iterable[str]:
+def _geoms(model: Model, b: int, meets: dict[str, int]) -> Iterable[str]:
     for ends, used, radius, friction in zip(
         model.segment[b], model.segment_mask[b], model.radius[b], model.friction[b], strict=True
     ):
@@ -131,15 +197,11 @@ def _geoms(model: Model, b: int) -> Iterable[str]:
         else:
             shape = {"type": "sphere", "size": radius, "pos": ends[0]}
         if used[0]:
-            yield _element("geom", friction=friction, **shape)
+            yield _element("geom", friction=friction, **shape, **meets)
 
 
-def _actuator(sizes: Sizes, model: Model, name: str, b: int, s: int) -> Iterable[str]:
-    """Of a joint slot, if it has one."""
-    dof = ROOT_DOFS + (b - 1) * sizes.hinges + s
-    kp, kv, gear = model.kp[dof], model.kv[dof], model.gear[dof]
-    if not (gear or kp or kv) or model.ball[b - 1]:
-        return
+def _actuator(model: Model, joint: str, dof: int) -> str:
+    """Of a joint slot."""
     ranges = {}
     for limited, key, (low, high) in (
         ("ctrllimited", "ctrlrange", model.control_range[dof]),
@@ -147,11 +209,11 @@ def _actuator(sizes: Sizes, model: Model, name: str, b: int, s: int) -> Iterable
     ):
         if np.isfinite([low, high]).all():
             ranges |= {limited: "true", key: (low, high)}
-    yield _element(
+    return _element(
         "general",
-        joint=f"{name}_{s}",
-        gainprm=gear,
+        joint=joint,
+        gainprm=model.gear[dof],
         biastype="affine",
-        biasprm=(0.0, -kp, -kv),
+        biasprm=(0.0, -model.kp[dof], -model.kv[dof]),
         **ranges,
     )

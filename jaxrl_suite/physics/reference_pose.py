@@ -9,16 +9,21 @@ import jax.numpy as jnp
 
 from jaxrl_suite.physics import dynamics
 from jaxrl_suite.physics.kinematics import kinematics, prepare
-from jaxrl_suite.physics.model import Model, Sizes, State
+from jaxrl_suite.physics.model import ROOT_DOFS, Model, Sizes, State
 
 
 def rest(sizes: Sizes, height: float = 0.0) -> State:
     """The reference pose: all angles zero, the root's origin `height` (m) above the world's."""
     q = jnp.zeros(sizes.num_positions).at[2].set(height).at[3].set(1.0)
-    still = jnp.zeros(sizes.num_dofs)
     balls = sizes.num_bodies - 1 if sizes.balls else 0
-    identity = jnp.tile(jnp.eye(1, 4), (balls, 1))
-    return State(q, still, still, identity)
+    return State(
+        q,
+        jnp.zeros(sizes.num_dofs),
+        jnp.zeros(sizes.num_accelerations),
+        jnp.tile(jnp.eye(1, 4), (balls, 1)),
+        jnp.tile(jnp.eye(1, 7, 3), (sizes.boxes, 1)),
+        jnp.zeros((sizes.boxes, ROOT_DOFS)),
+    )
 
 
 def with_invweights(sizes: Sizes, model: Model) -> Model:

@@ -21,6 +21,11 @@ def multiply(q: jax.Array, r: jax.Array) -> jax.Array:
     )
 
 
+def conjugate(q: jax.Array) -> jax.Array:
+    """The inverse rotation, [..., 4]."""
+    return jnp.concatenate([q[..., :1], -q[..., 1:]], axis=-1)
+
+
 def rotate(q: jax.Array, v: jax.Array) -> jax.Array:
     """q v q*, [..., 3]."""
     u = q[..., 1:]

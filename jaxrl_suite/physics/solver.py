@@ -1,10 +1,10 @@
 """MuJoCo's soft constraints, solved by primal Newton with fixed counts.
 
 Minimises over the acceleration a
-    1/2 (a - a0)' M (a - a0) + sum 1/2 D x^2 [x < 0],   x = E J a - reference,
-for the unconstrained acceleration a0 = M^-1 tau, which is never computed. A contact has four rows,
-the edges n +- mu t1, n +- mu t2 of its friction pyramid; a joint limit has one. (Todorov 2014;
-MuJoCo documentation, "Computation".)
+    1/2 (a - a0)' M (a - a0) + sum 1/2 D x^2 [x < 0],   x = R a - reference,
+for the unconstrained acceleration a0 = M^-1 tau. A contact has four rows, the edges n +- mu t1,
+n +- mu t2 of its friction pyramid; a joint limit has one. (Todorov 2014; MuJoCo documentation,
+"Computation".)
 """
 
 from typing import NamedTuple
@@ -18,44 +18,32 @@ _FAR = 1e4  # longest step of the line search, in Newton steps
 _MIN_RESISTANCE = 1e-15
 
 
-class Limits(NamedTuple):
-    """Joint limits: row s of a link acts on the H slots of that link.
-
-    rows: [NB-1, H, H].
-    reference, weight: [NB-1, H]; weight 0 where a limit is not reached.
-    """
-
-    rows: jax.Array
-    reference: jax.Array
-    weight: jax.Array
-
-
 class Problem(NamedTuple):
-    """What is minimised, for n degrees of freedom.
+    """What is minimised, for n degrees of freedom and C = 4 K + NJ rows: edges, then limits.
 
     mass: [n, n].
     force: [n], tau.
-    jacobian: [K, 3, n], of the contacts in their frames.
-    friction: [K].
-    reference: [K, 4], of the edges.
-    weight: [K], D; 0 where there is no contact.
-    limits: of the joints, which are slots 6 to 6 + NJ - 1.
+    edges: [4 K, n], of the contacts' pyramids.
+    limits: of the joints, which are slots 6 to 6 + NJ - 1 of the degrees of freedom. [NB-1, H]
+      where a row reads its own slot alone, as it does of hinges; with balls [NB-1, H, H], where
+      row s of a link reads the H slots of that link.
+    reference: [C].
+    weight: [C], D; 0 where there is no contact or a limit is not reached.
     """
 
     mass: jax.Array
     force: jax.Array
-    jacobian: jax.Array
-    friction: jax.Array
+    edges: jax.Array
+    limits: jax.Array
     reference: jax.Array
     weight: jax.Array
-    limits: Limits
 
 
 class Solution(NamedTuple):
-    """acceleration: [n]; contact_force: [K, 3], in the contacts' frames (N); force: [n], of all."""
+    """acceleration: [n]; edge_force: [4 K] (N); force: [n], of all constraints."""
 
     acceleration: jax.Array
-    contact_force: jax.Array
+    edge_force: jax.Array
     force: jax.Array
 
 
@@ -87,87 +75,89 @@ def weight(imp: jax.Array, inverse_weight: jax.Array, active: jax.Array) -> jax.
 
 
 def edges(friction: jax.Array, x: jax.Array) -> jax.Array:
-    """[K, 3] in contact frames -> [K, 4] along the pyramid's edges."""
-    normal, t1, t2 = x[:, 0], friction * x[:, 1], friction * x[:, 2]
-    return jnp.stack([normal + t1, normal - t1, normal + t2, normal - t2], axis=1)
+    """[K, 3, n] in contact frames -> [4 K, n] along the pyramid's edges."""
+    normal, t1, t2 = x[:, 0], friction[:, None] * x[:, 1], friction[:, None] * x[:, 2]
+    rows = jnp.stack([normal + t1, normal - t1, normal + t2, normal - t2], axis=1)
+    return rows.reshape(-1, x.shape[2])
 
 
-def from_edges(friction: jax.Array, f: jax.Array) -> jax.Array:
-    """Transpose of :func:`edges`: [K, 4] -> [K, 3]."""
+def from_edges(friction: jax.Array, force: jax.Array) -> jax.Array:
+    """Transpose of :func:`edges` for a force: [4 K] -> [K, 3]."""
+    f = force.reshape(-1, 4)
     tangents = [friction * (f[:, 0] - f[:, 1]), friction * (f[:, 2] - f[:, 3])]
     return jnp.stack([f.sum(axis=1), *tangents], axis=1)
 
 
 class _Point(NamedTuple):
-    """Where the iteration is: a, M a, and the rows x (contacts) and y (limits)."""
+    """Where the iteration is: a, M a, and the rows x."""
 
     acceleration: jax.Array
     inertial: jax.Array
-    contacts: jax.Array
-    limits: jax.Array
+    rows: jax.Array
 
 
-def _rows(problem: Problem, a: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """E J a [K, 4] and the limits' rows times a [NB-1, H]."""
-    links, hinges = problem.limits.weight.shape
+# Products with the rows are written as sums of products: XLA turns those into vector code on a
+# CPU, where a batch of dots of this size is four times slower.
+
+
+def _times(problem: Problem, a: jax.Array) -> jax.Array:
+    """R a, [C]."""
+    links, hinges = problem.limits.shape[:2]
     joints = a[ROOT_DOFS : ROOT_DOFS + links * hinges].reshape(links, hinges)
-    return (
-        edges(problem.friction, problem.jacobian @ a),
-        jnp.einsum("bst,bt->bs", problem.limits.rows, joints),
-    )
+    if problem.limits.ndim == 2:
+        limits = problem.limits * joints
+    else:
+        limits = jnp.sum(problem.limits * joints[:, None], axis=2)
+    return jnp.concatenate([jnp.sum(problem.edges * a[None], axis=1), limits.reshape(-1)])
 
 
-def _constraint_forces(problem: Problem, x: jax.Array, y: jax.Array) -> tuple:
-    """Contact forces in their frames [K, 3] and generalised force of everything [n]."""
-    force = -problem.weight[:, None] * jnp.minimum(x, 0.0)
-    contact = from_edges(problem.friction, force)
-    limit = -problem.limits.weight * jnp.minimum(y, 0.0)
-    joints = jnp.einsum("bst,bs->bt", problem.limits.rows, limit).reshape(-1)
-    total = jnp.einsum("kid,ki->d", problem.jacobian, contact)
-    return contact, total.at[ROOT_DOFS : ROOT_DOFS + joints.shape[0]].add(joints)
+def _transposed(problem: Problem, f: jax.Array) -> jax.Array:
+    """R' f, [n]."""
+    count, size = problem.edges.shape
+    limits = f[count:].reshape(problem.limits.shape[:2])
+    if problem.limits.ndim == 2:
+        joints = problem.limits * limits
+    else:
+        joints = jnp.sum(problem.limits * limits[:, :, None], axis=1)
+    joints = jnp.pad(joints.reshape(-1), (ROOT_DOFS, size - ROOT_DOFS - joints.size))
+    return jnp.sum(problem.edges * f[:count, None], axis=0) + joints
 
 
-def _hessian(problem: Problem, x: jax.Array, y: jax.Array) -> jax.Array:
-    """M + J' W J + limits, [n, n]."""
-    mu = problem.friction
-    d = problem.weight[:, None] * (x < 0)
-    # W = sum of d e e' over the edges, whose tangents do not mix.
-    diagonal = [d.sum(1), mu**2 * (d[:, 0] + d[:, 1]), mu**2 * (d[:, 2] + d[:, 3])]
-    mixed = [mu * (d[:, 0] - d[:, 1]), mu * (d[:, 2] - d[:, 3])]
-    normal, t1, t2 = (problem.jacobian[:, i] for i in range(3))
-    weighted = jnp.stack(
-        [
-            diagonal[0][:, None] * normal + mixed[0][:, None] * t1 + mixed[1][:, None] * t2,
-            mixed[0][:, None] * normal + diagonal[1][:, None] * t1,
-            mixed[1][:, None] * normal + diagonal[2][:, None] * t2,
-        ],
-        axis=1,
-    )
-    size = problem.force.shape[0]
-    hessian = problem.mass + problem.jacobian.reshape(-1, size).T @ weighted.reshape(-1, size)
-    links, hinges = y.shape
-    rows, w = problem.limits.rows, problem.limits.weight * (y < 0)
-    blocks = jnp.einsum("bst,bs,bsu->btu", rows, w, rows)
-    spread = blocks[:, :, None, :] * jnp.eye(links, dtype=x.dtype)[:, None, :, None]
+def _forces(problem: Problem, rows: jax.Array) -> jax.Array:
+    """Of the rows, [C]."""
+    return -problem.weight * jnp.minimum(rows, 0.0)
+
+
+def _hessian(problem: Problem, rows: jax.Array) -> jax.Array:
+    """M + R' D R over the active rows, [n, n]."""
+    count, size = problem.edges.shape
+    active = problem.weight * (rows < 0)
+    weighted = active[:count, None] * problem.edges
+    hessian = problem.mass + jnp.sum(weighted[:, :, None] * problem.edges[:, None, :], axis=0)
+    if problem.limits.ndim == 2:
+        after = size - ROOT_DOFS - problem.limits.size
+        stiff = jnp.pad(active[count:], (ROOT_DOFS, after))  # signs square to one
+        return hessian + jnp.eye(size, dtype=rows.dtype) * stiff[None]
+    links, hinges, _ = problem.limits.shape
+    stiff = active[count:].reshape(links, hinges, 1, 1)
+    blocks = jnp.sum(stiff * problem.limits[..., :, None] * problem.limits[..., None, :], axis=1)
+    spread = blocks[:, :, None, :] * jnp.eye(links, dtype=rows.dtype)[:, None, :, None]
     spread = spread.reshape(links * hinges, links * hinges)
-    after = size - ROOT_DOFS - links * hinges
-    return hessian + jnp.pad(spread, (ROOT_DOFS, after))
+    return hessian + jnp.pad(spread, (ROOT_DOFS, size - ROOT_DOFS - links * hinges))
 
 
 def _line_search(problem: Problem, point: _Point, step: _Point, num_steps: int) -> jax.Array:
     """The best multiple of the step: Newton on the derivative, kept in a bracket."""
     slope = step.acceleration @ (point.inertial - problem.force)
     curve = step.acceleration @ step.inertial
-    weight, limit_weight = problem.weight[:, None], problem.limits.weight
+    weighted = problem.weight * step.rows
 
     def body(_: int, carry: tuple) -> tuple:
         alpha, low, high = carry
-        x = point.contacts + alpha * step.contacts
-        y = point.limits + alpha * step.limits
-        dx = weight * step.contacts * (x < 0)
-        dy = limit_weight * step.limits * (y < 0)
-        first = slope + alpha * curve + jnp.sum(dx * x) + jnp.sum(dy * y)
-        second = curve + jnp.sum(dx * step.contacts) + jnp.sum(dy * step.limits)
+        x = point.rows + alpha * step.rows
+        dx = weighted * (x < 0)
+        first = slope + alpha * curve + jnp.sum(dx * x)
+        second = curve + jnp.sum(dx * step.rows)
         low, high = jnp.where(first < 0, alpha, low), jnp.where(first < 0, high, alpha)
         newton = alpha - first / jnp.maximum(second, 1e-30)
         middle = jnp.where(high < _FAR, 0.5 * (low + high), 2.0 * jnp.maximum(low, 1e-3))
@@ -178,25 +168,37 @@ def _line_search(problem: Problem, point: _Point, step: _Point, num_steps: int) 
     return jax.lax.fori_loop(0, num_steps, body, (one, 0.0 * one, _FAR * one))[0]
 
 
+def _at(problem: Problem, a: jax.Array) -> _Point:
+    return _Point(a, problem.mass @ a, _times(problem, a) - problem.reference)
+
+
+def cheaper(problem: Problem, one: jax.Array, other: jax.Array) -> jax.Array:
+    """Whichever of two accelerations [n] has the lower cost."""
+
+    def cost(a: jax.Array) -> jax.Array:
+        point = _at(problem, a)
+        # Without 1/2 a0' M a0, which is the same for both.
+        smooth = a @ (0.5 * point.inertial - problem.force)
+        return smooth + 0.5 * jnp.sum(problem.weight * jnp.minimum(point.rows, 0.0) ** 2)
+
+    return jnp.where(cost(other) < cost(one), other, one)
+
+
 def solve(problem: Problem, start: jax.Array, newton_steps: int, line_steps: int) -> Solution:
     """Minimises from `start` [n] by so many Newton steps with so many line-search steps each."""
 
-    def at(a: jax.Array) -> _Point:
-        x, y = _rows(problem, a)
-        return _Point(a, problem.mass @ a, x - problem.reference, y - problem.limits.reference)
-
     def body(_: int, point: _Point) -> _Point:
-        _, force = _constraint_forces(problem, point.contacts, point.limits)
+        force = _transposed(problem, _forces(problem, point.rows))
         gradient = point.inertial - problem.force - force
-        factor = jnp.linalg.cholesky(_hessian(problem, point.contacts, point.limits))
+        factor = jnp.linalg.cholesky(_hessian(problem, point.rows), symmetrize_input=False)
         direction = -jax.scipy.linalg.cho_solve((factor, True), gradient)
-        x, y = _rows(problem, direction)
-        step = _Point(direction, problem.mass @ direction, x, y)
+        step = _Point(direction, problem.mass @ direction, _times(problem, direction))
         alpha = _line_search(problem, point, step, line_steps)
         return jax.tree.map(lambda p, s: p + alpha * s, point, step)
 
-    point = jax.lax.fori_loop(0, newton_steps, body, at(start))
+    point = jax.lax.fori_loop(0, newton_steps, body, _at(problem, start))
     # Without the rounding of the increments.
-    final = at(point.acceleration)
-    contact, force = _constraint_forces(problem, final.contacts, final.limits)
-    return Solution(point.acceleration, contact, force)
+    rows = _times(problem, point.acceleration) - problem.reference
+    force = _forces(problem, rows)
+    count = problem.edges.shape[0]
+    return Solution(point.acceleration, force[:count], _transposed(problem, force))

@@ -10,38 +10,36 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from jaxrl_suite.physics import engine, mjcf, stack
-from jaxrl_suite.physics.ground import flat
-from jaxrl_suite.physics.kinematics import prepare
-from jaxrl_suite.physics.model import Body, Options, Sizes, State
+from jaxrl_suite.physics import Layout, Readings, engine, layout, mjcf, pad, simulator, stack
+from jaxrl_suite.physics.model import Options, Sizes, State
+from jaxrl_suite.physics.scene import Body
 
 GRAVITY = 9.81
 
 
 class Reference(NamedTuple):
-    """A body here and in C; `slots` [nv] says where its degrees of freedom are here."""
+    """A body here and in C."""
 
     body: Body
     model: mujoco.MjModel
     data: mujoco.MjData
-    slots: np.ndarray
-    ball: np.ndarray
+    layout: Layout
+
+    @property
+    def slots(self) -> np.ndarray:
+        """Where C's degrees of freedom are here."""
+        return self.layout.dofs
 
 
-def load(text: str, *, self_collision: bool, hinges: int) -> Reference:
-    """Compiles a body for both engines."""
+def load(text: str, *, self_collision: bool, sizes: Sizes) -> Reference:
+    """Compiles a body for both engines; `sizes` are those of the batch."""
     body, model = mjcf.from_mjcf(text), mujoco.MjModel.from_xml_string(text)
     if not self_collision:
-        model.geom_conaffinity[model.geom_bodyid > 0] = 0
-    slots, ball = list(range(6)), []
-    for joint in range(1, model.njnt):
-        name = model.body(model.jnt_bodyid[joint]).name
-        place = joint - model.body_jntadr[model.jnt_bodyid[joint]]
-        first = 6 + hinges * (body.link_names.index(name) - 1) + place
-        is_ball = model.jnt_type[joint] == int(mujoco.mjtJoint.mjJNT_BALL)
-        slots += [first + i for i in range(3 if is_ball else 1)]
-        ball += [is_ball]
-    return Reference(body, model, mujoco.MjData(model), np.array(slots), np.array(ball, bool))
+        for geom in range(model.ngeom):
+            if model.geom_type[geom] != int(mujoco.mjtGeom.mjGEOM_BOX) and model.geom_bodyid[geom]:
+                model.geom_conaffinity[geom] = 0
+    places = layout(sizes, pad(body.model, body.sizes, sizes), body.sizes.boxes)
+    return Reference(body, model, mujoco.MjData(model), places)
 
 
 def relative_error(value: np.ndarray, expected: np.ndarray) -> float:
@@ -61,36 +59,30 @@ class Oracle:
         """Options are set over the file's."""
         loaded = [mjcf.from_mjcf(text) for text in texts]
         sizes = functools.reduce(Sizes.union, [body.sizes for body in loaded])
-        self.models, self.sizes = stack(loaded, dataclasses.replace(sizes, contacts=contacts))
+        self.scenes, self.sizes = stack(loaded, dataclasses.replace(sizes, contacts=contacts))
         self.options: Options = dataclasses.replace(loaded[0].options, **options)
         self.references = [
-            load(
-                text,
-                self_collision=self.options.self_collision,
-                hinges=self.sizes.hinges,
-            )
+            load(text, self_collision=self.options.self_collision, sizes=self.sizes)
             for text in texts
         ]
-        friction = loaded[0].ground_friction
-        tree = jax.jit(jax.vmap(lambda m: prepare(self.sizes, m)))(self.models)
-        shared = (self.sizes, self.options)
+        simulated = simulator(self.sizes, self.options)
 
-        def forward(models, tree, states, controls):
-            one = lambda m, t, s, c: engine.forward(*shared, m, t, s, c, flat(), friction)  # noqa: E731
-            return jax.vmap(one)(models, tree, states, controls)
+        def forward(scenes, states, controls):
+            one = lambda scene, s, c: engine.forward(self.sizes, self.options, scene, s, c)  # noqa: E731
+            return jax.vmap(one)(scenes, states, controls)
 
-        def step(models, tree, states, controls):
-            one = lambda m, t, s, c: engine.step(*shared, m, t, s, c, flat(), friction)  # noqa: E731
-            after, told = jax.vmap(one)(models, tree, states, controls)
-            read = lambda s, now: engine.sensors(s, now, self.options.gravity)  # noqa: E731
-            return after, told, jax.vmap(read)(states, told.forward)
+        self._forward = jax.jit(forward)
+        self._step = jax.jit(jax.vmap(simulated.step))
+        self._init = jax.jit(jax.vmap(simulated.init))
+        self._rest = jax.device_get(self.initial())
 
-        self._forward, self.compiled_step = jax.jit(forward), jax.jit(step)
-        self.tree = tree
+    def step(self, state: State) -> tuple[State, Readings]:
+        """One step of ours, from `state`, under C's controls."""
+        return self._step(self.scenes, state, self.controls())
 
     def initial(self) -> State:
         """All at rest."""
-        return jax.vmap(lambda m: engine.init(self.sizes, m))(self.models)
+        return self._init(self.scenes)
 
     def randomise(self, generator: np.random.Generator, height: float, speed: float) -> None:
         """Puts C's bodies anywhere: numbers that float32 holds, so that both start alike."""
@@ -113,36 +105,25 @@ class Oracle:
             data.ctrl[:] = generator.uniform(-1, 1, model.nu).astype(np.float32)
 
     def states(self) -> State:
-        """C's states, in our slots."""
-        return jax.tree.map(lambda *x: jnp.asarray(np.stack(x)), *map(self._state, self.references))
+        """C's states, in our slots, without a warm start."""
+        rows = [self._state(i) for i in range(len(self.references))]
+        return jax.tree.map(lambda *x: jnp.stack(x), *rows)
 
-    def _state(self, reference: Reference) -> State:
-        sizes, data = self.sizes, reference.data
-        q, v = np.zeros(sizes.num_positions), np.zeros(sizes.num_dofs)
-        q[:7], v[reference.slots] = data.qpos[:7], data.qvel
-        ball_q = np.tile([1.0, 0, 0, 0], (sizes.num_bodies - 1 if sizes.balls else 0, 1))
-        slot = 6
-        for joint, is_ball in enumerate(reference.ball, 1):
-            at = reference.model.jnt_qposadr[joint]
-            place = reference.slots[slot]
-            if is_ball:
-                ball_q[(place - 6) // 3] = data.qpos[at : at + 4]
-            else:
-                q[place + 1] = data.qpos[at]
-            slot += 3 if is_ball else 1
-        return State(q, v, np.zeros_like(v), ball_q)
+    def _state(self, i: int) -> State:
+        data, places = self.references[i].data, self.references[i].layout
+        rest = jax.tree.map(lambda x: jnp.asarray(x[i]), self._rest)
+        return places.from_mujoco(rest, data.qpos, data.qvel, np.zeros(len(data.qvel)))
 
     def controls(self) -> jax.Array:
         """C's controls, in our slots."""
         rows = np.zeros((len(self.references), self.sizes.num_dofs))
         for row, reference in zip(rows, self.references, strict=True):
-            for actuator, (link, s) in enumerate(reference.body.actuators):
-                row[6 + self.sizes.hinges * (link - 1) + s] = reference.data.ctrl[actuator]
+            row[reference.layout.controls] = reference.data.ctrl
         return jnp.asarray(rows)
 
     def forward(self) -> tuple[engine.Forward, list[dict[str, np.ndarray]]]:
         """Ours, and C's answers in our slots."""
-        ours = self._forward(self.models, self.tree, self.states(), self.controls())
+        ours = self._forward(self.scenes, self.states(), self.controls())
         theirs = []
         for reference in self.references:
             model, data = reference.model, reference.data
@@ -171,13 +152,15 @@ class Oracle:
         return found
 
     def position_errors(self, state: State) -> np.ndarray:
-        """Largest difference of any position, [P]; a ball's quaternions up to their sign."""
+        """Largest difference of any position, [P]; quaternions up to their sign."""
         errors = []
-        for i, reference in enumerate(self.references):
-            expected = self._state(reference)
-            q = np.abs(np.asarray(state.q[i]) - expected.q)
-            q[3:7] = np.minimum(q[3:7], np.abs(np.asarray(state.q[i]) + expected.q)[3:7])
-            one, other = np.asarray(state.ball_q[i]), expected.ball_q
-            balls = np.minimum(np.abs(one - other), np.abs(one + other))
-            errors.append(max(q.max(), balls.max(initial=0.0)))
+        for i in range(len(self.references)):
+            ours, theirs = jax.tree.map(lambda x, i=i: x[i], state), self._state(i)
+            pairs = [(ours.q[:3], theirs.q[:3]), (ours.q[7:], theirs.q[7:])]
+            pairs.append((ours.box_q[:, :3], theirs.box_q[:, :3]))
+            found = [np.abs(np.asarray(a) - np.asarray(b)).max(initial=0.0) for a, b in pairs]
+            turns = [(s.q[None, 3:7], s.ball_q, s.box_q[:, 3:]) for s in (ours, theirs)]
+            one, other = (np.concatenate(t) for t in turns)
+            found.append(np.minimum(np.abs(one - other), np.abs(one + other)).max(initial=0.0))
+            errors.append(max(found))
         return np.array(errors)

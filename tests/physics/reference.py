@@ -176,3 +176,39 @@ def humanoid_mjcf() -> str:
       <body name="pelvis" pos="0 0 .98"><freejoint/>
         <geom type="sphere" size=".1" mass="8"/>{chest}{"".join(sides)}
       </body></worldbody></mujoco>"""
+
+
+_OPTION = '<option timestep="{0}" iterations="100" ls_iterations="100" tolerance="1e-12"/>'
+
+
+def hurdles_mjcf() -> str:
+    """The quadruped before two hurdles, the second one turned; the trunk comes down on one."""
+    hurdles = """<geom name="near" type="box" size=".04 .6 .12" pos=".35 0 .12"/>
+      <geom name="under" type="box" size=".05 .5 .1" pos="0 0 .1" euler="0 0 20" friction=".6"/>"""
+    return quadruped_mjcf().replace('size="0 0 1"/>', f'size="0 0 1"/>{hurdles}', 1)
+
+
+def pushed_box_mjcf() -> str:
+    """A ball that rolls a capsule into a free box of 2 kg."""
+    return f"""<mujoco>{_OPTION.format(0.005)}<worldbody>
+      <geom name="floor" type="plane" size="0 0 1" friction=".7"/>
+      <body name="root" pos="0 0 .12"><freejoint/><geom type="sphere" size=".1" mass="2"/>
+        <body name="arm" pos=".1 0 0"><joint name="arm" axis="0 1 0" damping="1" armature=".1"
+          limited="true" range="-60 60"/>
+          <geom type="capsule" size=".04" fromto="0 0 0 .25 0 0" mass=".5"/></body></body>
+      <body name="crate" pos=".62 .03 .2" euler="0 0 10"><freejoint/>
+        <geom name="crate" type="box" size=".15 .2 .2" mass="2" contype="4"/></body>
+      </worldbody><actuator><motor joint="arm" gear="5"/></actuator></mujoco>"""
+
+
+def hills_mjcf() -> str:
+    """A ball with a limb on uneven ground."""
+    heights = np.random.default_rng(0).uniform(0, 1, (5, 7))
+    return f"""<mujoco>{_OPTION.format(0.005)}<asset>
+      <hfield name="hills" nrow="5" ncol="7" size="3 2 .3 1"
+        elevation="{_vector(heights.ravel())}"/>
+      </asset><worldbody><geom name="hills" type="hfield" hfield="hills" pos=".5 0 -.1"/>
+      <body name="root" pos="0 0 1"><freejoint/><geom type="sphere" size=".1" mass="2"/>
+        <body name="arm" pos=".1 0 0"><joint name="arm" axis="0 1 0" damping="1" armature=".1"/>
+          <geom type="capsule" size=".04" fromto="0 0 0 .25 0 0" mass=".5"/></body></body>
+      </worldbody></mujoco>"""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.physics import Sizes, from_mjcf, pad, to_mjcf
+from jaxrl_suite.physics import Sizes, from_mjcf, stack, to_mjcf
 from tests.physics import reference
 
 FILE = """<mujoco>{option}<worldbody>{world}
@@ -37,7 +37,6 @@ def test_the_plain_file_loads():
 
 MOTOR = "<actuator>{}</actuator>"
 REFUSED = [
-    ({"world": '<geom name="high" type="plane" size="0 0 1" pos="0 0 1"/>'}, "high: pos"),
     ({"option": '<option integrator="RK4"/>'}, "option: integrator"),
     ({"option": '<option cone="elliptic"/>'}, "option: cone"),
     ({"option": '<option impratio="10"/>'}, "option: impratio 10"),
@@ -57,8 +56,29 @@ REFUSED = [
     ({"geom": 'name="ball" solref=".1 1"'}, "another solref"),
     ({"second": '<body name="other"><freejoint/><geom size=".1"/></body>'}, "other: a second tree"),
     (
-        {"world": '<geom type="plane" size="0 0 1"/><geom name="wall" type="box" size="1 1 1"/>'},
-        "wall",
+        {"world": '<geom type="plane" size="0 0 1"/><geom name="ball" type="sphere" size="1"/>'},
+        "ball: a colliding geom of the world",
+    ),
+    ({"world": '<geom name="a" type="box" size="1 1 1" condim="1"/>'}, "a: condim 1"),
+    ({"world": '<geom name="a" type="box" size="1 1 1" contype="2" conaffinity="2"/>'}, "a: a box"),
+    (
+        {
+            "world": '<geom name="a" type="box" size="1 1 1"/>',
+            "second": '<body name="b"><freejoint/><geom name="c" type="box" size="1 1 1"/></body>',
+        },
+        "c: a box that may touch a",
+    ),
+    (
+        {"world": '<body name="b"><freejoint/><geom type="box" size="1 1 1"/></body>'},
+        "b: a free box before the body",
+    ),
+    (
+        {"second": '<body name="b"><freejoint/><geom type="box" size="1 1 1" pos="1 0 0"/></body>'},
+        "b: a box off its body",
+    ),
+    (
+        {"rest": '<sensor><framepos name="s" objtype="body" objname="limb"/></sensor>'},
+        "sensor s: framepos",
     ),
     (
         {"world": '<geom type="plane" size="0 0 1"/><geom name="two" type="plane" size="0 0 1"/>'},
@@ -105,6 +125,9 @@ def test_sizes_of_the_robots():
 TEXTS = {
     "quadruped": reference.quadruped_mjcf(),
     "humanoid": reference.humanoid_mjcf(),
+    "hurdles": reference.hurdles_mjcf(),
+    "pushed box": reference.pushed_box_mjcf(),
+    "hills": reference.hills_mjcf(),
 } | {entry["name"]: reference.unimal_mjcf(entry) for entry in reference.unimals()}
 
 
@@ -112,14 +135,20 @@ TEXTS = {
 def test_what_is_written_loads_as_the_same_body(name):
     body = from_mjcf(TEXTS[name])
     # Through padding, too: what does not exist is not written.
-    wide = Sizes(body.sizes.num_bodies + 2, 3, 2, balls=body.sizes.balls)
-    model, names = pad(body.model, body.sizes, wide), body.link_names
-    text = to_mjcf(wide, model, body.options, ground_friction=body.ground_friction, names=names)
-    again = from_mjcf(text)
-    assert again.link_names == body.link_names
-    assert again.actuators == body.actuators
-    assert again.options == body.options
-    assert again.ground_friction == body.ground_friction
+    wide = Sizes(body.sizes.num_bodies + 2, 3, 2, balls=body.sizes.balls, obstacles=3, boxes=2)
+    scenes, _ = stack([body], wide)
+    scene = jax.tree.map(lambda x: x[0], scenes)
+    again = from_mjcf(to_mjcf(wide, body.options, scene, names=body.link_names))
+    for field in ("link_names", "actuators", "options", "sizes"):
+        assert getattr(again, field) == getattr(body, field)
+    assert again.ground_friction == pytest.approx(body.ground_friction, rel=1e-6)
+    parts = [
+        (again.model, body.model),
+        (again.obstacles, body.obstacles),
+        (again.boxes, body.boxes),
+    ]
+    parts.append((again.ground, body.ground))
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9), again.model, body.model
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6),
+        *zip(*parts, strict=True),
     )

@@ -68,17 +68,16 @@ def played(name, steps, contacts, scale):
     generator = np.random.default_rng(3)
     for item in both.references:
         mujoco.mj_resetData(item.model, item.data)
-    state, found, sensed = both.initial(), {}, []
+    state, found = both.initial(), {}
     for t in range(1, max(steps) + 1):
         for item in both.references:
             low, high = -scale, scale
             item.data.ctrl[:] = generator.uniform(low, high, item.model.nu).astype(np.float32)
-        controls = both.controls()
+        after, readings = both.step(state)
         for item in both.references:
             mujoco.mj_step(item.model, item.data)
-        state, told, readings = both.compiled_step(both.models, both.tree, state, controls)
-        assert not bool(told.diverged.any())
-        sensed.append(readings)
+        state = after
+        assert not bool(readings.diverged.any())
         if t in steps:
             found[t] = both.position_errors(state)
     return both, found
@@ -88,7 +87,7 @@ def played(name, steps, contacts, scale):
 def test_rollouts_stay_with_c(name):
     both, errors = played(name, (100,), 12, 0.3)
     assert np.median(errors[100]) <= 1e-4
-    assert both.compiled_step._cache_size() == 1
+    assert both._step._cache_size() == 1
 
 
 @every_body
@@ -131,7 +130,7 @@ def test_sensors_are_those_of_the_instant_before_the_step(name):
             item.data.qpos[:] = item.data.qpos.astype(np.float32)
             item.data.qvel[:] = item.data.qvel.astype(np.float32)
         state = both.states()
-        readings = both.compiled_step(both.models, both.tree, state, both.controls())[2]
+        readings = both.step(state)[1].sensors
         for i, item in enumerate(both.references):
             model, data = item.model, item.data
             mujoco.mj_forward(model, data)
@@ -155,9 +154,9 @@ def test_sensors_are_those_of_the_instant_before_the_step(name):
 @every_body
 def test_inverse_weights(name):
     both = oracle(name, 8, 8, True, 12)
-    made = jax.jit(jax.vmap(lambda m: with_invweights(both.sizes, m)))(both.models)
+    made = jax.jit(jax.vmap(lambda m: with_invweights(both.sizes, m)))(both.scenes.model)
     for field in ("body_invweight", "dof_invweight"):
-        expected, value = getattr(both.models, field), getattr(made, field)
+        expected, value = getattr(both.scenes.model, field), getattr(made, field)
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5 * float(expected.max()))
 
 
@@ -171,8 +170,7 @@ def test_float64_rollouts_are_c_to_the_last_digits():
         for _ in range(200):
             for item in both.references:
                 item.data.ctrl[:] = generator.uniform(-0.3, 0.3, item.model.nu)
-            controls = both.controls()
+            state, _ = both.step(state)
             for item in both.references:
                 mujoco.mj_step(item.model, item.data)
-            state, _, _ = both.compiled_step(both.models, both.tree, state, controls)
         assert both.position_errors(state).max() <= 1e-4
