@@ -17,6 +17,7 @@ usage: jaxrl COMMAND ...
   eval RUN ...                  evaluate the newest checkpoint
   render RUN ...                write a video of the newest checkpoint
   report RUN [RUN ...]          write one HTML page about runs
+  view FILE [FILE ...]          simulate bodies from MJCF files and show them
   demo [--short]                train the quick preset of every system and report on it
 
 RUN is a directory, or SYSTEM/NAME or NAME under runs/ (another place: --root).
@@ -30,7 +31,7 @@ _NEED_A_NAME = ("train", "resume", "eval", "render")
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
     # Imported here: `jaxrl --help` should not wait for everything that a run needs.
-    from jaxrl_suite.cli import demo, inspecting, training
+    from jaxrl_suite.cli import demo, inspecting, training, view
 
     return {
         "list": inspecting.list_everything,
@@ -39,6 +40,7 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "eval": inspecting.evaluate,
         "render": inspecting.render,
         "report": inspecting.report,
+        "view": view.view,
         "demo": demo.demo,
     }
 

@@ -278,9 +278,9 @@ def _moved(q: jax.Array, v: jax.Array, step: float) -> jax.Array:
 
 
 def init(sizes: Sizes, scene: Scene) -> State:
-    """At rest in the reference pose, the root at the body's own height above z = 0."""
+    """At rest in the reference pose, body and boxes at their start."""
     boxes = jnp.concatenate([scene.boxes.position, scene.boxes.quaternion], axis=-1)
-    return rest(sizes, scene.model.height)._replace(box_q=boxes)
+    return rest(sizes, scene.model.start)._replace(box_q=boxes)
 
 
 def step(

@@ -195,7 +195,7 @@ def _fill_links(m: mujoco.MjModel, model: Model, links: list[int]) -> None:
         model.mass[link], model.com[link] = m.body_mass[body], m.body_ipos[body]
         model.inertia[link] = turn @ np.diag(m.body_inertia[body]) @ turn.T
         model.body_invweight[link] = m.body_invweight0[body, 0]
-    model.height[...] = m.body_pos[links[0], 2]
+    model.start[:] = m.body_pos[links[0]]
 
 
 def _fill_joints(

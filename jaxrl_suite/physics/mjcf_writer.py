@@ -149,7 +149,7 @@ def _body(
     sizes: Sizes, model: Model, called: dict[int, str], links: list[int], b: int, apart: bool
 ) -> str:
     """A link with all that hangs on it."""
-    place = (0.0, 0.0, float(model.height)) if b == 0 else model.position[b]
+    place = model.start if b == 0 else model.position[b]
     head = f"<body name={quoteattr(called[b])} pos={quoteattr(_text(place))}"
     head += f" quat={quoteattr(_text(model.quaternion[b]))}>"
     joints = "<freejoint/>" if b == 0 else _joints(sizes, model, called[b], b)

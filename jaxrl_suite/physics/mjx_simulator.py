@@ -64,7 +64,8 @@ def mjx_simulator(sizes: Sizes, options: Options, scene: Scene) -> Simulator:
             ctrl=control[places.controls],
             qfrc_applied=force[places.dofs],
         )
-        data = mjx.step(compiled, data)
+        with jax.numpy_rank_promotion("allow"):  # MJX is written so
+            data = mjx.step(compiled, data)
         rest = engine.init(sizes, scene)
         after = places.from_mujoco(rest, data.qpos, data.qvel, data.qacc)
         finite = jnp.all(jnp.isfinite(data.qpos)) & jnp.all(jnp.isfinite(data.qvel))

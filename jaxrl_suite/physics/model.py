@@ -150,7 +150,7 @@ class Model(NamedTuple):
     force_range: [NV, 2], actuator forces are clipped to it (N m).
     damping, stiffness, armature: [NV].
     range: [NV-6, 2], joint limits (rad); of a ball, [0, largest angle] in its first slot.
-    height: of the root above the ground at the start (m).
+    start: [3], of the root in the reference pose (m, world).
     body_invweight, dof_invweight: [NB], [NV-6], see :func:`reference_pose.with_invweights`.
     """
 
@@ -179,7 +179,7 @@ class Model(NamedTuple):
     stiffness: Any
     armature: Any
     range: Any
-    height: Any
+    start: Any
     body_invweight: Any
     dof_invweight: Any
 
@@ -235,7 +235,7 @@ def empty(sizes: Sizes) -> Model:
         stiffness=zeros(dofs),
         armature=zeros(dofs),
         range=np.tile([-UNLIMITED, UNLIMITED], (sizes.num_joints, 1)),
-        height=zeros(()),
+        start=zeros(3),
         body_invweight=zeros(bodies),
         dof_invweight=zeros(sizes.num_joints),
     )

@@ -12,9 +12,9 @@ from jaxrl_suite.physics.kinematics import kinematics, prepare
 from jaxrl_suite.physics.model import ROOT_DOFS, Model, Sizes, State
 
 
-def rest(sizes: Sizes, height: float = 0.0) -> State:
-    """The reference pose: all angles zero, the root's origin `height` (m) above the world's."""
-    q = jnp.zeros(sizes.num_positions).at[2].set(height).at[3].set(1.0)
+def rest(sizes: Sizes, start: jax.Array | float = 0.0) -> State:
+    """The reference pose: all angles zero, the root's origin at `start` [3] (m)."""
+    q = jnp.zeros(sizes.num_positions).at[:3].set(start).at[3].set(1.0)
     balls = sizes.num_bodies - 1 if sizes.balls else 0
     return State(
         q,

@@ -196,7 +196,7 @@ def pushed_box_mjcf() -> str:
         <body name="arm" pos=".1 0 0"><joint name="arm" axis="0 1 0" damping="1" armature=".1"
           limited="true" range="-60 60"/>
           <geom type="capsule" size=".04" fromto="0 0 0 .25 0 0" mass=".5"/></body></body>
-      <body name="crate" pos=".62 .03 .2" euler="0 0 10"><freejoint/>
+      <body name="crate" pos=".57 .03 .2" euler="0 0 10"><freejoint/>
         <geom name="crate" type="box" size=".15 .2 .2" mass="2" contype="4"/></body>
       </worldbody><actuator><motor joint="arm" gear="5"/></actuator></mujoco>"""
 
