@@ -1,0 +1,1 @@
+"""Physics: what the engine's settings do to what is learnt in it."""

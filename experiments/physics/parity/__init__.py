@@ -1,0 +1,1 @@
+"""How close the physics engine is to MuJoCo's C engine."""
