@@ -76,4 +76,4 @@ def test_the_code_of_the_physics_page_runs():
     names: dict = {}
     exec(code, names)
     assert names["states"].q.shape == (2, names["sizes"].num_positions)
-    assert not names["told"].diverged.any()
+    assert not names["readings"].diverged.any()

@@ -11,6 +11,7 @@ from experiments.impala.corrections import figure as corrections
 from experiments.impala.is_variance import figure as is_variance
 from experiments.impala.num_variants import figure as num_variants
 from experiments.impala.quick_learns import figure as quick_learns
+from experiments.physics.cheap_start import figure as cheap_start
 from experiments.physics.parity import figure as parity
 from experiments.results import ResultsFile, read_header, read_rows
 from experiments.taiga2023.capacity import figure as atari_capacity
@@ -21,12 +22,16 @@ from jaxrl_suite.report import figures
 
 ARCADE = (quick_learns, is_variance, corrections, num_variants, capacity)
 ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
-PHYSICS = (parity,)
+PHYSICS = (parity, cheap_start)
 STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS)]
 MEASURED = {parity.STUDY.name}  # nothing in it is learned: one row a quantity
 # Their READMEs say so; five everywhere else.
 MIN_SEEDS = dict.fromkeys(
-    ("impala/capacity", *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity"))),
+    (
+        "impala/capacity",
+        "physics/cheap_start",
+        *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity")),
+    ),
     3,
 )
 
@@ -64,7 +69,18 @@ def test_every_setting_has_all_its_seeds(study):
     if study.name in MEASURED:
         pytest.skip("nothing in it is learned")
     rows = read_rows(study.results)
-    names = ("game", "split", "correction", "replay", "lag", "horizon", "width", "num_variants")
+    names = (
+        "body",
+        "setting",
+        "game",
+        "split",
+        "correction",
+        "replay",
+        "lag",
+        "horizon",
+        "width",
+        "num_variants",
+    )
     count = Counter(tuple(row.get(name) for name in names) for row in rows)
     seeds = read_header(study.results)["settings"]["seeds"]
     assert seeds >= MIN_SEEDS.get(study.name, 5)
