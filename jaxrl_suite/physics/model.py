@@ -99,8 +99,7 @@ class Options:
       newton_steps: iterations of the solver; below 6 rollouts leave MuJoCo's.
       line_search_steps: of each.
       start: of the solver: "warm" for the last step's answer, as its fixed counts were measured;
-        "cheaper" for that or the smooth acceleration, whichever costs less, which lets training
-        do with 4 newton_steps.
+        "cheaper" for that or the smooth acceleration, whichever costs less, as in MuJoCo.
       self_collision: whether the links of a body may touch each other.
       solref: time constant (s) and damping ratio of contacts and of limits.
       solimp_contact: dmin, dmax, width, midpoint, power of contacts.
