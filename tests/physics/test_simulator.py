@@ -93,9 +93,6 @@ def test_mjx_says_what_it_cannot_do():
     with pytest.raises(UsageError, match="to_mjcf writes one body"):
         mjx_simulator(sizes, body.options, scenes)
 
-    class Bowl(physics.Plane):
-        """A ground that MJCF does not know."""
-
     scene = jax.tree.map(lambda x: x[0], scenes)._replace(ground=lambda point: point)
     with pytest.raises(UsageError, match="has no MJCF"):
         mjx_simulator(sizes, body.options, scene)
