@@ -7,6 +7,7 @@ n +- mu t2 of its friction pyramid; a joint limit has one. (Todorov 2014; MuJoCo
 "Computation".)
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,8 @@ from jaxrl_suite.physics.model import ROOT_DOFS
 
 _FAR = 1e4  # longest step of the line search, in Newton steps
 _MIN_RESISTANCE = 1e-15
+_TOGETHER = 3  # Newton steps that a whole batch takes
+_SHARE = 4  # and the part of it, one in so many, that takes more
 
 
 class Problem(NamedTuple):
@@ -184,21 +187,87 @@ def cheaper(problem: Problem, one: jax.Array, other: jax.Array) -> jax.Array:
     return jnp.where(cost(other) < cost(one), other, one)
 
 
-def solve(problem: Problem, start: jax.Array, newton_steps: int, line_steps: int) -> Solution:
-    """Minimises from `start` [n] by so many Newton steps with so many line-search steps each."""
+def _newton(
+    problem: Problem, start: jax.Array, newton_steps: int, line_steps: int
+) -> tuple[jax.Array, jax.Array]:
+    """The acceleration [n] reached from `start`, and whether it is the minimum, bool [].
 
-    def body(_: int, point: _Point) -> _Point:
+    It is once a step ends with the active rows it began with: the cost is quadratic along all of
+    that step, so its end is the lowest point there is.
+    """
+    exists = problem.weight > 0
+
+    def body(_: int, carry: tuple[_Point, jax.Array]) -> tuple[_Point, jax.Array]:
+        point, _ = carry
         force = _transposed(problem, _forces(problem, point.rows))
         gradient = point.inertial - problem.force - force
         factor = jnp.linalg.cholesky(_hessian(problem, point.rows), symmetrize_input=False)
         direction = -jax.scipy.linalg.cho_solve((factor, True), gradient)
         step = _Point(direction, problem.mass @ direction, _times(problem, direction))
         alpha = _line_search(problem, point, step, line_steps)
-        return jax.tree.map(lambda p, s: p + alpha * s, point, step)
+        after = jax.tree.map(lambda p, s: p + alpha * s, point, step)
+        return after, ~jnp.any(((point.rows < 0) != (after.rows < 0)) & exists)
 
-    point = jax.lax.fori_loop(0, newton_steps, body, _at(problem, start))
+    begin = _at(problem, start), jnp.zeros((), bool)
+    point, settled = jax.lax.fori_loop(0, newton_steps, body, begin)
+    return point.acceleration, settled
+
+
+def _minimum(newton_steps: int, line_steps: int) -> Callable[[Problem, jax.Array], jax.Array]:
+    """``(problem, start [n]) -> acceleration [n]``, which under vmap spends steps where needed."""
+
+    @jax.custom_batching.custom_vmap
+    def single(problem: Problem, start: jax.Array) -> jax.Array:
+        return _newton(problem, start, newton_steps, line_steps)[0]
+
+    @jax.custom_batching.custom_vmap
+    def many(problems: Problem, starts: jax.Array) -> jax.Array:
+        run = jax.vmap(_newton, in_axes=(0, 0, None, None))
+        count = len(starts) // _SHARE
+        left = newton_steps - _TOGETHER
+        if left <= 0 or count == 0:
+            return run(problems, starts, newton_steps, line_steps)[0]
+        reached, settled = run(problems, starts, _TOGETHER, line_steps)
+
+        def few() -> jax.Array:
+            _, index = jax.lax.top_k((~settled).astype(jnp.int32), count)
+            theirs = jax.tree.map(lambda x: x[index], problems)
+            further = run(theirs, reached[index], left, line_steps)[0]
+            return reached.at[index].set(further, unique_indices=True)
+
+        def everyone() -> jax.Array:
+            return run(problems, reached, left, line_steps)[0]
+
+        return jax.lax.cond(jnp.sum(~settled) <= count, few, everyone)
+
+    def batched(size: int, which: list, args: tuple) -> tuple:
+        """Arguments with a leading axis each."""
+        spread = lambda x, has: x if has else jnp.broadcast_to(x, (size, *x.shape))  # noqa: E731
+        return jax.tree.map(spread, args, tuple(which))
+
+    @single.def_vmap
+    def _(size: int, which: list, *args: jax.Array) -> tuple[jax.Array, bool]:
+        return many(*batched(size, which, args)), True
+
+    @many.def_vmap
+    def _(size: int, which: list, *args: jax.Array) -> tuple[jax.Array, bool]:
+        args = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batched(size, which, args))
+        return many(*args).reshape(size, -1, args[1].shape[-1]), True
+
+    return single
+
+
+def solve(problem: Problem, start: jax.Array, newton_steps: int, line_steps: int) -> Solution:
+    """Minimises from `start` [n] by at most so many Newton steps of so many line-search steps.
+
+    Under vmap all problems of the batch take three steps, and then only those that have not
+    arrived, as long as they are no more than a quarter of it. What a problem loses by this is
+    a last polish by steps that would not leave the minimum; a batch spread over devices should
+    be split by shard_map, which keeps the sorting within a device.
+    """
+    acceleration = _minimum(newton_steps, line_steps)(problem, start)
     # Without the rounding of the increments.
-    rows = _times(problem, point.acceleration) - problem.reference
+    rows = _times(problem, acceleration) - problem.reference
     force = _forces(problem, rows)
     count = problem.edges.shape[0]
-    return Solution(point.acceleration, force[:count], _transposed(problem, force))
+    return Solution(acceleration, force[:count], _transposed(problem, force))
