@@ -23,14 +23,10 @@ import argparse
 import dataclasses
 import functools
 import itertools
-import os
 import resource
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
-
-# With XLA's other scheduler for CPUs, programs of MJX come to a halt (seen with jax 0.10.2).
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_enable_concurrency_optimized_scheduler=false")
 
 import bodies
 import harness

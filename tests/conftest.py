@@ -1,4 +1,4 @@
-"""Settings that hold for every test. No XLA flags: what users run is what is tested."""
+"""Settings that hold for every test. No XLA flags but the package's: users run what is tested."""
 
 import hypothesis
 import jax

@@ -15,13 +15,15 @@ _MIDDLE = ("nets", "envs", "data", "physics")
 # What a room may import besides itself. The package's own __init__ only shows core's names.
 ALLOWED = {
     "core": (),
+    "xla_flags": (),
     "ops": ("core",),
     **dict.fromkeys(_MIDDLE, ("ops", "core")),
+    "envs": ("physics", "ops", "core"),
     "systems": (*_MIDDLE, "ops", "core"),
     "runtime": ("core",),
     "report": ("core",),
     "cli": (*_MIDDLE, "ops", "core", "systems", "runtime", "report"),
-    "": ("core",),
+    "": ("core", "xla_flags"),
 }
 
 # Removed from jax, uninitialised, or of the old kind of keys.

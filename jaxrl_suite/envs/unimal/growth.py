@@ -1,0 +1,165 @@
+"""Growing limbs: proposals at random, the first one that keeps the rules."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.envs.unimal import lattice
+from jaxrl_suite.envs.unimal.design import Design
+from jaxrl_suite.envs.unimal.genotype import (
+    DENSITIES,
+    GEARS,
+    MAX_LIMBS,
+    MIDDLE,
+    NUM_SLOTS,
+    RANGES,
+    Genotype,
+    head,
+    num_limbs,
+    places,
+    with_height,
+)
+from jaxrl_suite.envs.unimal.validity import at_rest, in_contact, mirrored, related, siblings
+
+TRIES = 50  # proposals of a growth; if all fail the body stays as it is
+
+
+class Proposal(NamedTuple):
+    """A body with one or two limbs more.
+
+    genotype: the body.
+    built: bool [], the limbs could be attached; nothing below holds otherwise.
+    mirrored: bool [], the body is symmetric.
+    apart: bool [], the new limbs are in contact at rest with none but those they may be.
+    """
+
+    genotype: Genotype
+    built: jax.Array
+    mirrored: jax.Array
+    apart: jax.Array
+
+    @property
+    def valid(self) -> jax.Array:
+        """bool []."""
+        return self.built & self.mirrored & self.apart
+
+
+class Joints(NamedTuple):
+    """Random joints of a limb: axes [...], range [..., 2], gear [..., 2]."""
+
+    axes: jax.Array
+    range: jax.Array
+    gear: jax.Array
+
+
+def random_joints(key: jax.Array, shape: tuple[int, ...] = ()) -> Joints:
+    """Uniform."""
+    axes, limits, gear = jax.random.split(key, 3)
+    return Joints(
+        jax.random.randint(axes, shape, 0, 3),
+        jax.random.randint(limits, (*shape, 2), 0, len(RANGES)),
+        jax.random.randint(gear, (*shape, 2), 0, len(GEARS)),
+    )
+
+
+def random_density(key: jax.Array) -> jax.Array:
+    """int32 [2], of head and limbs."""
+    return jax.random.randint(key, (2,), 0, len(DENSITIES))
+
+
+def _random_direction(key: jax.Array, *, fold: jax.Array) -> jax.Array:
+    """Uniform in both angles, so that a third of all limbs point down; theta <= 180 if folded."""
+    ring, turn = jax.random.split(key)
+    theta = jax.random.randint(turn, (), 0, lattice.NUM_THETAS)
+    theta = jnp.where(fold & (theta > 4), lattice.NUM_THETAS - theta, theta)
+    ring = jax.random.randint(ring, (), 0, 3)
+    level, sloping = lattice.LEVEL + theta, lattice.SLOPING + theta
+    return jnp.where(ring == 0, 0, jnp.where(ring == 1, level, sloping))
+
+
+def propose(design: Design, genotype: Genotype, key: jax.Array) -> Proposal:
+    """Attaches a limb at a random site, or a pair of limbs.
+
+    A site is the head, or the middle or end of a limb, used or not. Two limbs that grow from one
+    site mirror each other in direction; on a limb of a pair two grow, one on each, with the same
+    direction.
+    """
+    keys = jax.random.split(key, 6)
+    slots = jnp.arange(NUM_SLOTS)
+    sites = jnp.stack([genotype.alive, genotype.alive & (slots > 0)], axis=1).reshape(-1)
+    site = jax.random.categorical(keys[0], jnp.where(sites, 0.0, -jnp.inf))
+    parent, site = site // 2, jnp.where(site < 2, MIDDLE, site % 2)
+    across = genotype.partner[parent] != parent  # one on each of a pair
+    two = across | jax.random.bernoulli(keys[1])
+    shared = two & ~across
+    direction = _random_direction(keys[2], fold=two)
+    opposite = jnp.asarray(lattice.MIRROR)[direction]
+    straight = (
+        (parent > 0) & (site == MIDDLE) & (genotype.direction[parent] == direction)
+    )  # inside its parent
+    straight |= (
+        across & (site == MIDDLE) & (genotype.direction[genotype.partner[parent]] == direction)
+    )
+    built = (
+        (num_limbs(genotype) + 1 + two <= MAX_LIMBS)
+        & ~straight
+        & ~(shared & (opposite == direction))
+    )
+
+    first = jnp.argmin(genotype.alive)
+    second = jnp.argmin(genotype.alive.at[first].set(True))  # 0, the head, where all are taken
+    second = jnp.where(two & (second > 0), second, first)
+    joints = random_joints(keys[3])
+    limb = {
+        "alive": True,
+        "parent": parent,
+        "site": site,
+        "direction": direction,
+        "length": jax.random.randint(keys[4], (), 0, len(lattice.LENGTHS)),
+        "axes": joints.axes,
+        "range": joints.range,
+        "gear": joints.gear,
+        "partner": second,
+        "stretched": False,
+    }
+    other = limb | {
+        "parent": jnp.where(across, genotype.partner[parent], parent),
+        "direction": jnp.where(shared, opposite, direction),
+        "partner": first,
+    }
+    other = {name: jnp.where(two, other[name], value) for name, value in limb.items()}
+    fields = {
+        name: getattr(genotype, name).at[second].set(other[name]).at[first].set(value)
+        for name, value in limb.items()
+    }
+    grown = genotype._replace(**fields)
+    at = places(design, grown)
+    new = jnp.stack([first, second])
+    contact = in_contact(design, grown, at, new)
+    allowed = related(grown)[new]
+    if design.contacts != "clean":
+        allowed |= siblings(grown)[new]
+    accepted = grown.accepted.at[new].set(contact)
+    accepted = accepted.at[:, new].set(contact.T)
+    grown = with_height(design, grown._replace(accepted=accepted))
+    return Proposal(grown, built, mirrored(grown, at), ~jnp.any(contact & ~allowed))
+
+
+def grow(design: Design, genotype: Genotype, key: jax.Array) -> tuple[Genotype, jax.Array]:
+    """The first valid one of 50 proposals; the body itself, and False, if there is none.
+
+    A body whose limbs another mutation has brought into contact, or out of symmetry, does not grow.
+    """
+    keys = jax.random.split(key, TRIES)
+    proposals = jax.vmap(lambda k: propose(design, genotype, k))(keys)
+    valid = proposals.valid & at_rest(design, genotype, places(design, genotype))
+    chosen = jax.tree.map(lambda x: x[jnp.argmax(valid)], proposals.genotype)
+    grew = jnp.any(valid)
+    return jax.tree.map(lambda a, b: jnp.where(grew, a, b), chosen, genotype), grew
+
+
+def seedling(design: Design, key: jax.Array) -> Genotype:
+    """A head that has grown once."""
+    density, key = jax.random.split(key)
+    return grow(design, head(random_density(density)), key)[0]

@@ -1,0 +1,112 @@
+"""The bodies that evolution starts from."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl_suite.core import UsageError
+from jaxrl_suite.envs.unimal import lattice
+from jaxrl_suite.envs.unimal.design import Design
+from jaxrl_suite.envs.unimal.genotype import NUM_SLOTS, Genotype, num_limbs
+from jaxrl_suite.envs.unimal.growth import seedling
+from jaxrl_suite.envs.unimal.mutation import MIN_LIMBS, mutate
+
+TARGETS = 9  # limbs aimed at are uniform below it, from MIN_LIMBS
+CANDIDATES = 10  # built for every body that is kept
+_MOST = 2000  # mutations of a candidate; the longest of 2,000 took 513
+_LANES = 64  # that build candidates side by side
+
+
+class Candidate(NamedTuple):
+    """A random body: its genotype, and how many mutations it took, int32 []."""
+
+    genotype: Genotype
+    mutations: jax.Array
+
+
+class _Lane(NamedTuple):
+    """Builds one candidate after another: those built, the one at hand, what it aims at."""
+
+    built: Candidate
+    count: jax.Array
+    now: Candidate
+    target: jax.Array
+    key: jax.Array
+
+
+def candidates(design: Design, key: jax.Array, count: int) -> Candidate:
+    """Random bodies, leaves [count, ...].
+
+    Each is a head that has grown once, then mutated at random until it has a random number of
+    limbs, uniform from 2 to 8, or more. Some take hundreds of mutations and most a dozen: lanes
+    that each build several wait less for each other than all candidates at once would.
+    """
+    each = -(-count // min(count, _LANES))
+
+    def begin(key: jax.Array) -> tuple[Candidate, jax.Array, jax.Array]:
+        aim, start, key = jax.random.split(key, 3)
+        target = jax.random.randint(aim, (), MIN_LIMBS, TARGETS)
+        return Candidate(seedling(design, start), jnp.zeros((), jnp.int32)), target, key
+
+    def body(lane: _Lane) -> _Lane:
+        key, how = jax.random.split(lane.key)
+        mutated = mutate(design, lane.now.genotype, how).genotype
+        now = Candidate(mutated, lane.now.mutations + 1)
+        grown = (num_limbs(lane.now.genotype) >= lane.target) | (lane.now.mutations >= _MOST)
+        built = jax.tree.map(
+            lambda all_, one: jnp.where(grown, all_.at[lane.count].set(one), all_),
+            lane.built,
+            lane.now,
+        )
+        fresh = begin(key)
+        now, target, key = jax.tree.map(
+            lambda a, b: jnp.where(grown, a, b), fresh, (now, lane.target, key)
+        )
+        return _Lane(built, lane.count + grown, now, target, key)
+
+    def run(key: jax.Array) -> Candidate:
+        now, target, key = begin(key)
+        space = jax.tree.map(lambda x: jnp.zeros((each, *x.shape), x.dtype), now)
+        lane = _Lane(space, jnp.zeros((), jnp.int32), now, target, key)
+        return jax.lax.while_loop(lambda lane: lane.count < each, body, lane).built
+
+    lanes = jax.vmap(run)(jax.random.split(key, -(-count // each)))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], lanes)
+
+
+def species(genotype: Genotype) -> jax.Array:
+    """int32 [17], how many limbs point in each direction.
+
+    differs: the original joins bodies of as many limbs whose frames can be matched at a summed
+    distance below 0.2. Frames of one direction differ by the rounding of their ends alone, those of
+    two directions by 45 degrees, so that bodies with the same directions are one species; counting
+    them needs no matching of every body with every other.
+    """
+    limbs = genotype.alive & (jnp.arange(NUM_SLOTS) > 0)
+    return jnp.zeros(lattice.NUM_DIRECTIONS, jnp.int32).at[genotype.direction].add(limbs)
+
+
+def initial_population(design: Design, key: jax.Array, size: int) -> Genotype:
+    """One body a species, shuffled; filled up with others if there are too few species.
+
+    Ten candidates are built for each body that is kept. Runs once, before an evolution, and
+    reads what it has built: not to be jitted.
+
+    Returns:
+      Genotypes with leaves [size, ...].
+
+    Raises:
+      UsageError: the size is below 1.
+    """
+    if size < 1:
+        raise UsageError(f"a population needs at least 1 body, not {size}")
+    build, order = jax.random.split(key)
+    found = jax.jit(candidates, static_argnums=(0, 2))(design, build, CANDIDATES * size).genotype
+    kinds = np.asarray(jax.vmap(species)(found))
+    shuffled = np.asarray(jax.random.permutation(order, len(kinds)))
+    _, first = np.unique(kinds[shuffled], axis=0, return_index=True)
+    is_first = np.isin(np.arange(len(kinds)), first)
+    chosen = shuffled[np.concatenate([np.flatnonzero(is_first), np.flatnonzero(~is_first)])][:size]
+    return jax.tree.map(lambda x: x[chosen], found)

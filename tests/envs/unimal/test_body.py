@@ -1,0 +1,168 @@
+"""From genotype to body: against bodies that the original made, and through MJCF and back."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from jaxrl_suite import physics
+from jaxrl_suite.core import UsageError
+from jaxrl_suite.envs import unimal
+from jaxrl_suite.envs.unimal import CLEAN, ORIGINAL, Design, Genotype
+from jaxrl_suite.envs.unimal.genotype import places
+from jaxrl_suite.envs.unimal.validity import mirrored, related
+from tests.physics import reference
+
+UNIMALS = reference.unimals()
+needs_bodies = pytest.mark.skipif(not UNIMALS, reason="the reference bodies are not here")
+
+
+def load(entry: dict) -> physics.Body:
+    return physics.from_mjcf(reference.unimal_mjcf(entry))
+
+
+def alike(ours: physics.Model, theirs: physics.Model, order: np.ndarray) -> None:
+    """All numbers of two models, whose links b and order[b] are the same."""
+    slots = np.concatenate([np.arange(6), 6 + np.ravel(2 * (order[1:, None] - 1) + [0, 1])])
+    for name in physics.Model._fields:
+        a, b = np.asarray(getattr(ours, name)), np.asarray(getattr(theirs, name))
+        if name == "parent":
+            b = np.argsort(order)[b[order]] * (np.asarray(ours.exists) > 0)
+        elif name == "pair_mask":
+            b = b[order][:, order]
+        elif len(b) == len(slots):
+            b = b[slots]
+        elif len(b) == len(slots) - 6:
+            b = b[slots[6:] - 6]
+        elif len(b) == len(order):
+            b = b[order]
+        elif len(b) == len(order) - 1:
+            b = b[order[1:] - 1]
+        if name == "segment":  # a capsule's ends may be named either way round
+            a, b = np.sort(a, axis=2), np.sort(b, axis=2)
+        # Stored digits: masses and axes to six places.
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@needs_bodies
+@pytest.mark.parametrize("entry", UNIMALS, ids=lambda e: e["name"])
+def test_reference_bodies_are_genotypes(entry: dict) -> None:
+    """Read back and built again, a body is the same in all its numbers."""
+    body = load(entry)
+    genotype = unimal.from_body(body)
+    ours = jax.jit(unimal.phenotype, static_argnums=0)(ORIGINAL, genotype)
+    padded = jax.tree.map(jnp.asarray, physics.pad(body.model, body.sizes, unimal.SIZES))
+    theirs = physics.with_invweights(unimal.SIZES, padded)
+    depth = np.zeros(11)
+    for b, parent in itertools.islice(enumerate(body.model.parent), 1, None):
+        depth[b] = depth[parent] + 1
+    depth[len(body.model.parent) :] = 99
+    alike(ours, theirs, np.argsort(depth, kind="stable"))
+
+
+@needs_bodies
+def test_rest_facts_of_the_reference_bodies() -> None:
+    """Pairs in contact at rest that are not parent and child; and the one body that is uneven."""
+    contacts, even = {}, {}
+    for entry in UNIMALS:
+        genotype = unimal.from_body(load(entry))
+        name = entry["name"][:3]
+        contacts[name] = int((genotype.accepted & ~related(genotype)).sum()) // 2
+        even[name] = bool(mirrored(genotype, places(ORIGINAL, genotype)))
+    expected = {"u12": 1, "u18": 1, "u21": 2, "u27": 1, "u30": 1, "u33": 1}
+    assert contacts == {name: expected.get(name, 0) for name in contacts}
+    # u18 had a length of a diagonal pair changed, after which ties leave it lopsided.
+    assert even == {name: name != "u18" for name in even}
+
+
+def bodies(design: Design, count: int = 12) -> Genotype:
+    return unimal.initial_population(design, jax.random.key(4), count)
+
+
+@pytest.mark.parametrize(
+    "design", [ORIGINAL, CLEAN, Design(contacts="exclude")], ids=["original", "clean", "exclude"]
+)
+def test_through_mjcf_and_back(design: Design) -> None:
+    """MuJoCo compiles what is written; what is read is the same body."""
+    population = bodies(design)
+    build = jax.jit(unimal.phenotype, static_argnums=0)
+    for i in range(12):
+        genotype = jax.tree.map(lambda x, i=i: x[i], population)
+        text = unimal.to_mjcf(design, genotype)
+        model = mujoco.MjModel.from_xml_string(text)
+        assert model.nbody == 2 + int(unimal.num_limbs(genotype))
+        loaded = physics.from_mjcf(text)
+        ours = build(design, genotype)
+        assert float(ours.mass.sum()) == pytest.approx(float(model.body_mass.sum()), rel=1e-5)
+        padded = jax.tree.map(jnp.asarray, physics.pad(loaded.model, loaded.sizes, unimal.SIZES))
+        depth_first = [loaded.link_names.index(n) for n in unimal.limb_names(genotype)]
+        rest = [b for b in range(11) if b not in depth_first]
+        alike(ours, physics.with_invweights(unimal.SIZES, padded), np.array(depth_first + rest))
+        if design is ORIGINAL:
+            again = unimal.from_body(loaded, design)
+            back = unimal.from_body(physics.from_mjcf(unimal.to_mjcf(design, again)), design)
+            for a, b in zip(again, back, strict=True):
+                assert np.asarray(a).shape == np.asarray(b).shape
+            alike(build(design, again), build(design, back), np.arange(11))
+
+
+def test_excluded_contacts_do_not_collide() -> None:
+    design = Design(contacts="exclude")
+    population = unimal.initial_population(design, jax.random.key(0), 40)
+    excluded = 0
+    for i in range(40):
+        genotype = jax.tree.map(lambda x, i=i: x[i], population)
+        apart = np.asarray(genotype.accepted & ~related(genotype))
+        masks = [np.asarray(unimal.phenotype(d, genotype).pair_mask) for d in (design, ORIGINAL)]
+        excluded += apart.sum()
+        assert masks[1].sum() - masks[0].sum() == apart.sum()
+    assert excluded > 0
+
+
+LIMB = '<geom type="capsule" size=".05" fromto="0 0 0 {end}" mass="2.487095"/>'
+HINGE = '<joint type="hinge" axis="{axis}" pos="0 0 .05" range="{range}" limited="true" {more}/>'
+TEXT = """
+<mujoco><compiler angle="degree"/><option timestep=".005"/><worldbody>
+<body name="head" pos="0 0 1"><freejoint/><geom type="sphere" size="{head}" mass="4.188790"/>
+<body name="leg" pos="{pos}">{joint}{limb}</body></body></worldbody>
+<actuator><motor joint="j" gear="{gear}" ctrlrange="-1 1" ctrllimited="true"/></actuator></mujoco>
+"""
+
+
+def text(**changes: str) -> str:
+    values = {"head": ".1", "pos": "0 0 -.1", "end": "0 0 -.25", "gear": "150"}
+    values |= {"axis": "1 0 0", "range": "-30 0"} | changes
+    more = 'name="j" damping="1" stiffness="1" armature="1"'
+    joint = HINGE.format(axis=values["axis"], range=values["range"], more=more)
+    limb = LIMB.format(end=values["end"])
+    return TEXT.format(joint=joint, limb=limb, **values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"head": ".12"}, "'head' must be a single sphere of 0.1 m"),
+        ({"end": "0 0 -.26"}, "the axis of 'leg'.*17 directions, 3 lengths"),
+        ({"end": "0 .02 -.25"}, "the axis of 'leg'"),
+        ({"pos": "0 0 -.2"}, "the place of 'leg' on its parent"),
+        ({"axis": "0 0 1"}, "a joint axis of 'leg'"),
+        ({"range": "-31 0"}, "a joint range of 'leg'.*-30, 0"),
+        ({"gear": "100"}, r"a gear of 'leg' is \[100.\]; legal: \[150, 200, 250, 300\]"),
+    ],
+)
+def test_what_is_no_unimal_is_refused_by_name(changes: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        unimal.from_body(physics.from_mjcf(text(**changes)))
+
+
+def test_the_text_that_these_changes_start_from_is_a_unimal() -> None:
+    """Its density included."""
+    volume = np.pi * 0.05**2 * 0.25 + 4 / 3 * np.pi * 0.05**3
+    right = text().replace("2.487095", f"{1000 * volume:.6f}")
+    genotype = unimal.from_body(physics.from_mjcf(right))
+    assert int(unimal.num_limbs(genotype)) == 1
+    with pytest.raises(UsageError, match=r"the density of 'leg' is \d+; legal"):
+        unimal.from_body(physics.from_mjcf(right.replace(f"{1000 * volume:.6f}", "2.6")))
