@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxrl_suite.physics.model import ROOT_DOFS
 
 _FAR = 1e4  # longest step of the line search, in Newton steps
+_CLOSE = 1e-5  # of the multiple, a step of the line search that changes nothing
 _MIN_RESISTANCE = 1e-15
 _TOGETHER = 3  # Newton steps that a whole batch takes
 _SHARE = 4  # and the part of it, one in so many, that takes more
@@ -165,7 +166,10 @@ def _line_search(problem: Problem, point: _Point, step: _Point, num_steps: int) 
         newton = alpha - first / jnp.maximum(second, 1e-30)
         middle = jnp.where(high < _FAR, 0.5 * (low + high), 2.0 * jnp.maximum(low, 1e-3))
         inside = (newton > low) & (newton < high)
-        return jnp.where(inside, newton, middle), low, high
+        # At the minimum rounding alone decides on which side of the bracket Newton's step ends;
+        # bisecting then would lead away from it.
+        arrived = jnp.abs(newton - alpha) <= _CLOSE * alpha
+        return jnp.where(inside | arrived, newton, middle), low, high
 
     one = jnp.ones((), slope.dtype)
     return jax.lax.fori_loop(0, num_steps, body, (one, 0.0 * one, _FAR * one))[0]

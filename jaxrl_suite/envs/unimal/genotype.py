@@ -13,10 +13,9 @@ MAX_LIMBS = 10
 NUM_SLOTS = MAX_LIMBS + 1  # slot 0 is the head
 MIDDLE, END = 0, 1  # sites of a limb
 X, Y, XY = 0, 1, 2  # joint axes of a limb
-RANGES = np.array(  # degrees
-    [(-30, 0), (0, 30), (-30, 30), (-45, 45), (-45, 0), (0, 45), (-60, 0), (0, 60), (-60, 60)]
-    + [(-90, 0), (0, 90), (-60, 30), (-30, 60)]
-)
+_LOW = (-30, 0, -30, -45, -45, 0, -60, 0, -60, -90, 0, -60, -30)
+_HIGH = (0, 30, 30, 45, 0, 45, 0, 60, 60, 0, 90, 30, 60)
+RANGES = np.stack([_LOW, _HIGH], axis=1)  # degrees
 GEARS = np.array([150, 200, 250, 300])  # N m a unit of control
 DENSITIES = np.array([500, 600, 700, 800, 900, 1000])  # kg/m^3
 

@@ -61,7 +61,7 @@ def _pivots(offsets: np.ndarray, *, ties: bool) -> np.ndarray:
 def _axes(offsets: np.ndarray) -> np.ndarray:
     """[17, 3, 2, 3], unit x and y axes of a limb's frame.
 
-    z points from its end to its origin, the frame is the smallest rotation that takes z there, and its
+    z points from its end to its origin, the frame is the smallest rotation that takes z there;
     columns are stored to 4 decimals.
     """
     ends = offsets[:, END].astype(float)
