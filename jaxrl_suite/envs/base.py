@@ -46,6 +46,21 @@ class Environment(NamedTuple):
     render: Callable[[PyTree, PyTree], jax.Array]
 
 
+class ControlEnvironment(NamedTuple):
+    """A pure environment whose actions are vectors.
+
+    reset: ``(key, task) -> (state, observation)``, the observation a dict of vectors.
+    step: ``(state, action, key, task) -> (state, TimeStep)``; action is float32 [action_size].
+    observation_sizes: length of each vector.
+    action_size: length of an action.
+    """
+
+    reset: Callable[[jax.Array, PyTree], tuple[PyTree, dict[str, jax.Array]]]
+    step: Callable[[PyTree, jax.Array, jax.Array, PyTree], tuple[PyTree, TimeStep]]
+    observation_sizes: dict[str, int]
+    action_size: int
+
+
 class EpisodeState(NamedTuple):
     """State of :func:`episodic`."""
 
