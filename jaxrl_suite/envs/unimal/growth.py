@@ -15,7 +15,6 @@ from jaxrl_suite.envs.unimal.genotype import (
     NUM_SLOTS,
     RANGES,
     Genotype,
-    head,
     num_limbs,
     places,
     with_height,
@@ -157,9 +156,3 @@ def grow(design: Design, genotype: Genotype, key: jax.Array) -> tuple[Genotype, 
     chosen = jax.tree.map(lambda x: x[jnp.argmax(valid)], proposals.genotype)
     grew = jnp.any(valid)
     return jax.tree.map(lambda a, b: jnp.where(grew, a, b), chosen, genotype), grew
-
-
-def seedling(design: Design, key: jax.Array) -> Genotype:
-    """A head that has grown once."""
-    density, key = jax.random.split(key)
-    return grow(design, head(random_density(density)), key)[0]

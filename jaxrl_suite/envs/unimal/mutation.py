@@ -114,9 +114,12 @@ _APPLY = (
 
 
 def allowed(genotype: Genotype) -> jax.Array:
-    """bool [7], operators that may be drawn: no growth at 10 limbs, no deletion at 2 or fewer."""
+    """bool [7], operators that may be drawn.
+
+    No growth at 10 limbs, no deletion at 2 or fewer, and nothing but growth of a bare head.
+    """
     limbs = num_limbs(genotype)
-    every = jnp.ones(len(OPERATORS), bool)
+    every = jnp.full(len(OPERATORS), limbs > 0)
     return every.at[0].set(limbs < MAX_LIMBS).at[1].set(limbs > MIN_LIMBS)
 
 

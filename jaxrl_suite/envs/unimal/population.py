@@ -9,8 +9,8 @@ import numpy as np
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.unimal import lattice
 from jaxrl_suite.envs.unimal.design import Design
-from jaxrl_suite.envs.unimal.genotype import NUM_SLOTS, Genotype, num_limbs
-from jaxrl_suite.envs.unimal.growth import seedling
+from jaxrl_suite.envs.unimal.genotype import NUM_SLOTS, Genotype, head, num_limbs
+from jaxrl_suite.envs.unimal.growth import random_density
 from jaxrl_suite.envs.unimal.mutation import MIN_LIMBS, mutate
 
 TARGETS = 9  # limbs aimed at are uniform below it, from MIN_LIMBS
@@ -48,7 +48,8 @@ def candidates(design: Design, key: jax.Array, count: int) -> Candidate:
     def begin(key: jax.Array) -> tuple[Candidate, jax.Array, jax.Array]:
         aim, start, key = jax.random.split(key, 3)
         target = jax.random.randint(aim, (), MIN_LIMBS, TARGETS)
-        return Candidate(seedling(design, start), jnp.zeros((), jnp.int32)), target, key
+        # The first growth is no mutation.
+        return Candidate(head(random_density(start)), jnp.full((), -1, jnp.int32)), target, key
 
     def body(lane: _Lane) -> _Lane:
         key, how = jax.random.split(lane.key)
