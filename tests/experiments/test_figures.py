@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from experiments import publish
+from experiments.gupta2021.generator import figure as generator
 from experiments.impala.capacity import figure as capacity
 from experiments.impala.corrections import figure as corrections
 from experiments.impala.is_variance import figure as is_variance
@@ -23,8 +24,9 @@ from jaxrl_suite.report import figures
 ARCADE = (quick_learns, is_variance, corrections, num_variants, capacity)
 ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
 PHYSICS = (parity, cheap_start)
-STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS)]
-MEASURED = {parity.STUDY.name}  # nothing in it is learned: one row a quantity
+STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, generator)]
+# Nothing in them is learned: one row a quantity.
+MEASURED = {parity.STUDY.name, generator.STUDY.name}
 # Their READMEs say so; five everywhere else.
 MIN_SEEDS = dict.fromkeys(
     (

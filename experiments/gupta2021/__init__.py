@@ -1,0 +1,1 @@
+"""Figures of Gupta et al. 2021: bodies that evolve."""

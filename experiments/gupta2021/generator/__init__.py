@@ -1,0 +1,1 @@
+"""The generator of bodies beside the original."""
