@@ -25,6 +25,13 @@ def wilson(count: float, of: int) -> tuple[float, float]:
     return tuple((centre + side * spread) / (1 + z * z / of) for side in (-1, 1))
 
 
+def _interval(row: Row, who: str) -> tuple[float, float]:
+    """Of ours, where the sweep has sampled bodies, what samples as large as the original's give."""
+    if who == "ours" and "low" in row:
+        return row["low"], row["high"]
+    return wilson(row[who], row[f"{who}_of"])
+
+
 def _of(rows: Sequence[Row], group: str) -> list[Row]:
     return [row for row in rows if row["group"] == group]
 
@@ -42,7 +49,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
             found = _of(rows, group)
             for shift, who, look in zip((-0.18, 0.18), ("ours", "original"), looks, strict=True):
                 for x, row in enumerate(found):
-                    low, high = wilson(row[who], row[f"{who}_of"])
+                    low, high = _interval(row, who)
                     share = row[who] / row[f"{who}_of"]
                     label = who if x == 0 else None
                     ax.bar(x + shift, share, 0.34, color=look["color"], alpha=0.55, label=label)
@@ -55,15 +62,16 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     return {"figure": figure}
 
 
-def _share(count: float, of: int) -> str:
-    low, high = wilson(count, of)
-    return f"{count / of:.3f} [{low:.3f}, {high:.3f}] of {of:,}"
+def _share(row: Row, who: str) -> str:
+    low, high = _interval(row, who)
+    of = row[f"{who}_of"]
+    return f"{row[who] / of:.3f} [{low:.3f}, {high:.3f}] of {of:,}"
 
 
 def sections(rows: Sequence[Row]) -> dict[str, str]:
     """All shares, then the counts."""
     body = [
-        [group, row["name"], *(_share(row[w], row[f"{w}_of"]) for w in ("ours", "original"))]
+        [group, row["name"], *(_share(row, who) for who in ("ours", "original"))]
         for group in SHARES
         for row in _of(rows, group)
     ]

@@ -16,15 +16,17 @@ from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal import CLEAN, ORIGINAL, Genotype
 from jaxrl_suite.envs.unimal.genotype import head, places
 from jaxrl_suite.envs.unimal.growth import TRIES, propose
-from jaxrl_suite.envs.unimal.population import species
+from jaxrl_suite.envs.unimal.mutation import MIN_LIMBS
+from jaxrl_suite.envs.unimal.population import TARGETS, species
 from jaxrl_suite.envs.unimal.validity import at_rest
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 
 RESULTS = Path(__file__).parent / "results" / "shares.jsonl"
 BODIES = 4000
+LANES, STEPS = 64, 800  # that walk through candidates, mutation by mutation
 CLEAN_LANES, CLEAN_MUTATIONS = 400, 250
 # The original generator's counts: 400 bodies, 5,651 proposals with limbs attached, 1,868 growths.
-BUILT, CALLS = 5651, 1868
+BUILT, CALLS, SAMPLE = 5651, 1868, 400
 LIMBS = {2: 53, 3: 42, 4: 71, 5: 35, 6: 71, 7: 42, 8: 68, 9: 18}
 PAIRS = {"level 45": 104, "level 90": 100, "level 135": 113, "sloping 90": 79, "sloping 135": 8}
 PAIR_DIRECTIONS = (2, 3, 4, 11, 12)
@@ -53,43 +55,56 @@ def growth(genotype: Genotype, key: jax.Array) -> Growth:
     )
 
 
-def growths(key: jax.Array) -> Growth:
-    """Leaves [bodies, steps], at the states that candidates grow from, on their way to 8 limbs."""
+def growths(key: jax.Array) -> tuple[Growth, jax.Array, jax.Array]:
+    """Leaves [steps], of one candidate after another; which steps grow, and which are the last."""
 
-    def step(genotype: Genotype, key: jax.Array) -> tuple[Genotype, tuple[Growth, jax.Array]]:
+    def step(carry: tuple, key: jax.Array) -> tuple[tuple, tuple[Growth, jax.Array]]:
+        genotype, target = carry
         how, count, again = jax.random.split(key, 3)
         child, operator, _ = unimal.mutate(ORIGINAL, genotype, how)
-        # As in a candidate, whose aim is uniform: few walk on with many limbs.
-        limbs = unimal.num_limbs(child)
-        aim = jax.random.randint(again, (), 2, 9)
-        done = (limbs >= 8) | ((limbs >= aim) & (limbs > unimal.num_limbs(genotype)))
-        fresh = head(child.density)
-        after = jax.tree.map(lambda a, b: jnp.where(done, a, b), fresh, child)
-        return after, (growth(genotype, count), operator == 0)
+        done = unimal.num_limbs(child) >= target
+        begin = head(child.density), jax.random.randint(again, (), MIN_LIMBS, TARGETS)
+        after = jax.tree.map(lambda a, b: jnp.where(done, a, b), begin, (child, target))
+        return after, (growth(genotype, count), operator == 0, done)
 
-    start = head(jnp.zeros(2, jnp.int32))
-    counts, grows = jax.lax.scan(step, start, jax.random.split(key, 400))[1]
-    return jax.tree.map(lambda x: jnp.where(grows, x, 0), counts), grows
+    start = head(jnp.zeros(2, jnp.int32)), jnp.asarray(MIN_LIMBS, jnp.int32)
+    counts, grows, last = jax.lax.scan(step, start, jax.random.split(key, STEPS))[1]
+    return jax.tree.map(lambda x: jnp.where(grows, x, 0), counts), grows, last
 
 
 def shares() -> Iterator[dict[str, Any]]:
-    """Why proposals fail, over more than 2,000 of them."""
-    counts, grows = jax.jit(jax.vmap(growths))(jax.random.split(jax.random.key(1), 48))
-    total = Growth(*(int(np.sum(x)) for x in counts))
-    calls = int(np.sum(grows))
-    for name, ours, original in (
-        ("lopsided", total.lopsided, 0.56),
-        ("in contact", total.in_contact, 0.27),
-        ("accepted", total.accepted, 0.33),
+    """Why proposals fail.
+
+    A body that cannot grow any more fails at every try until it is whole again, so that proposals
+    do not fail independently: `low` and `high` are where 95% of the shares lie of samples of as
+    many bodies as the original was asked about, drawn from ours.
+    """
+    counts, grows, last = jax.jit(jax.vmap(growths))(jax.random.split(jax.random.key(1), LANES))
+    body = np.cumsum(last, axis=1) - last
+    whole = body < np.sum(last, axis=1, keepdims=True)
+    index = (body + np.arange(LANES)[:, None] * STEPS)[whole]
+
+    def by_body(x: jax.Array) -> np.ndarray:
+        total = np.bincount(index, np.asarray(x)[whole])
+        return total[np.unique(index)]
+
+    built, lopsided, in_contact, accepted = (by_body(x) for x in counts)
+    calls = by_body(grows)
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(0, len(built), (2000, SAMPLE))
+    for group, name, ours, of, original, original_of in (
+        ("proposals", "lopsided", lopsided, built, 0.56, BUILT),
+        ("proposals", "in contact", in_contact, built, 0.27, BUILT),
+        ("proposals", "accepted", accepted, built, 0.33, BUILT),
+        ("growths", "fail 50 times", calls - accepted, calls, 0.012, CALLS),
     ):
+        sampled = ours[drawn].sum(axis=1) / of[drawn].sum(axis=1)
+        low, high = np.quantile(sampled, [0.025, 0.975])
         yield {
-            "group": "proposals", "name": name, "ours": ours, "ours_of": total.built,
-            "original": round(original * BUILT), "original_of": BUILT,
+            "group": group, "name": name, "ours": int(ours.sum()), "ours_of": int(of.sum()),
+            "original": round(original * original_of), "original_of": original_of,
+            "low": round(float(low), 4), "high": round(float(high), 4), "bodies": len(built),
         }  # fmt: skip
-    yield {
-        "group": "growths", "name": "fail 50 times", "ours": calls - total.accepted,
-        "ours_of": calls, "original": round(0.012 * CALLS), "original_of": CALLS,
-    }  # fmt: skip
 
 
 def bodies() -> Iterator[dict[str, Any]]:
@@ -144,7 +159,7 @@ def clean() -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Measures all that the results file lacks."""
     enable_compile_cache()
-    settings = {"bodies": BODIES, "clean": [CLEAN_LANES, CLEAN_MUTATIONS]}
+    settings = {"bodies": BODIES, "steps": [LANES, STEPS], "clean": [CLEAN_LANES, CLEAN_MUTATIONS]}
     results = ResultsFile(RESULTS, keys=("group", "name", "seed"), settings=settings)
     for group, measure in (("proposals", shares), ("limbs", bodies), ("clean mutations", clean)):
         if not results.has(group=group):

@@ -1,6 +1,6 @@
 """How close is the physics engine to MuJoCo's C engine? The same bodies and states in both.
 
-python -m experiments.physics.parity.sweep      (about 6 minutes on two CPU cores)
+python -m experiments.physics.parity.sweep      (about 8 minutes on two CPU cores)
 
 The oracle is the tests' (tests/physics/oracle.py), with more states than they have time for. The
 twelve UNIMALs come from a file outside the project; without it their rows are left out.
