@@ -18,7 +18,7 @@ from jaxrl_suite.envs.unimal.genotype import head, places
 from jaxrl_suite.envs.unimal.growth import TRIES, propose
 from jaxrl_suite.envs.unimal.mutation import MIN_LIMBS
 from jaxrl_suite.envs.unimal.population import TARGETS, species
-from jaxrl_suite.envs.unimal.validity import at_rest
+from jaxrl_suite.envs.unimal.validity import nothing_collides
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 
 RESULTS = Path(__file__).parent / "results" / "shares.jsonl"
@@ -46,7 +46,7 @@ def growth(genotype: Genotype, key: jax.Array) -> Growth:
     """Tries as :func:`unimal.grow` does, and counts why they fail."""
     keys = jax.random.split(key, TRIES)
     tries = jax.vmap(lambda k: propose(ORIGINAL, genotype, k))(keys)
-    sound = at_rest(ORIGINAL, genotype, places(ORIGINAL, genotype))
+    sound = nothing_collides(ORIGINAL, genotype, places(ORIGINAL, genotype))
     valid = tries.valid & sound
     before = jnp.cumsum(valid) - valid == 0
     count = lambda x: jnp.sum(x & before & tries.built, dtype=jnp.int32)  # noqa: E731

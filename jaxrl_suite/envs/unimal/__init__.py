@@ -3,7 +3,6 @@
 from jaxrl_suite.envs.unimal.body import (
     OPTIONS,
     SIZES,
-    from_body,
     limb_names,
     phenotype,
     scene,
@@ -15,6 +14,7 @@ from jaxrl_suite.envs.unimal.genotype import MAX_LIMBS, Genotype, num_hinges, nu
 from jaxrl_suite.envs.unimal.growth import grow
 from jaxrl_suite.envs.unimal.mutation import OPERATORS, mutate
 from jaxrl_suite.envs.unimal.population import candidates, initial_population
+from jaxrl_suite.envs.unimal.reading import from_body
 from jaxrl_suite.envs.unimal.validity import is_valid
 
 __all__ = [

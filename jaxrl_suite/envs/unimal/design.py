@@ -45,4 +45,11 @@ class Design:
 
 
 ORIGINAL = Design()
-CLEAN = Design("clean", "clean", False, True, False, True)
+CLEAN = Design(
+    lattice="clean",
+    contacts="clean",
+    touching=False,
+    check_length=True,
+    stale_height=False,
+    mirror_joints=True,
+)

@@ -19,7 +19,13 @@ from jaxrl_suite.envs.unimal.genotype import (
     places,
     with_height,
 )
-from jaxrl_suite.envs.unimal.validity import at_rest, in_contact, mirrored, related, siblings
+from jaxrl_suite.envs.unimal.validity import (
+    in_contact,
+    mirrored,
+    nothing_collides,
+    related,
+    siblings,
+)
 
 TRIES = 50  # proposals of a growth; if all fail the body stays as it is
 
@@ -77,14 +83,12 @@ def _random_direction(key: jax.Array, *, fold: jax.Array) -> jax.Array:
     return jnp.where(ring == 0, 0, jnp.where(ring == 1, level, sloping))
 
 
-def propose(design: Design, genotype: Genotype, key: jax.Array) -> Proposal:
-    """Attaches a limb at a random site, or a pair of limbs.
+def _attached(genotype: Genotype, key: jax.Array) -> tuple[Genotype, jax.Array, jax.Array]:
+    """With a limb more, or two: the body, the new slots int32 [2], and whether it could be done.
 
-    A site is the head, or the middle or end of a limb, used or not. Two limbs that grow from one
-    site mirror each other in direction; on a limb of a pair two grow, one on each, with the same
-    direction.
+    A single limb is in both slots.
     """
-    keys = jax.random.split(key, 6)
+    keys = jax.random.split(key, 5)
     slots = jnp.arange(NUM_SLOTS)
     sites = jnp.stack([genotype.alive, genotype.alive & (slots > 0)], axis=1).reshape(-1)
     site = jax.random.categorical(keys[0], jnp.where(sites, 0.0, -jnp.inf))
@@ -94,17 +98,11 @@ def propose(design: Design, genotype: Genotype, key: jax.Array) -> Proposal:
     shared = two & ~across
     direction = _random_direction(keys[2], fold=two)
     opposite = jnp.asarray(lattice.MIRROR)[direction]
-    straight = (
-        (parent > 0) & (site == MIDDLE) & (genotype.direction[parent] == direction)
-    )  # inside its parent
-    straight |= (
-        across & (site == MIDDLE) & (genotype.direction[genotype.partner[parent]] == direction)
-    )
-    built = (
-        (num_limbs(genotype) + 1 + two <= MAX_LIMBS)
-        & ~straight
-        & ~(shared & (opposite == direction))
-    )
+    # In the middle of a limb of its own direction a limb would grow inside its parent.
+    one, other = genotype.direction[parent], genotype.direction[genotype.partner[parent]]
+    inside = (parent > 0) & (site == MIDDLE) & ((direction == one) | (direction == other))
+    fits = num_limbs(genotype) + 1 + two <= MAX_LIMBS
+    built = fits & ~inside & ~(shared & (opposite == direction))
 
     first = jnp.argmin(genotype.alive)
     second = jnp.argmin(genotype.alive.at[first].set(True))  # 0, the head, where all are taken
@@ -122,19 +120,27 @@ def propose(design: Design, genotype: Genotype, key: jax.Array) -> Proposal:
         "partner": second,
         "stretched": False,
     }
-    other = limb | {
+    paired = limb | {
         "parent": jnp.where(across, genotype.partner[parent], parent),
         "direction": jnp.where(shared, opposite, direction),
         "partner": first,
     }
-    other = {name: jnp.where(two, other[name], value) for name, value in limb.items()}
     fields = {
-        name: getattr(genotype, name).at[second].set(other[name]).at[first].set(value)
+        name: getattr(genotype, name).at[second].set(paired[name]).at[first].set(value)
         for name, value in limb.items()
     }
-    grown = genotype._replace(**fields)
+    return genotype._replace(**fields), jnp.stack([first, second]), built
+
+
+def propose(design: Design, genotype: Genotype, key: jax.Array) -> Proposal:
+    """Attaches a limb at a random site, or a pair of limbs.
+
+    A site is the head, or the middle or end of a limb, used or not. Two limbs that grow from one
+    site mirror each other in direction; on a limb of a pair two grow, one on each, with the same
+    direction.
+    """
+    grown, new, built = _attached(genotype, key)
     at = places(design, grown)
-    new = jnp.stack([first, second])
     contact = in_contact(design, grown, at, new)
     allowed = related(grown)[new]
     if design.contacts != "clean":
@@ -152,7 +158,7 @@ def grow(design: Design, genotype: Genotype, key: jax.Array) -> tuple[Genotype, 
     """
     keys = jax.random.split(key, TRIES)
     proposals = jax.vmap(lambda k: propose(design, genotype, k))(keys)
-    valid = proposals.valid & at_rest(design, genotype, places(design, genotype))
+    valid = proposals.valid & nothing_collides(design, genotype, places(design, genotype))
     chosen = jax.tree.map(lambda x: x[jnp.argmax(valid)], proposals.genotype)
     grew = jnp.any(valid)
     return jax.tree.map(lambda a, b: jnp.where(grew, a, b), chosen, genotype), grew

@@ -103,7 +103,7 @@ def siblings(genotype: Genotype) -> jax.Array:
     return shared[:, None] & (other[:, None] == slots[None])
 
 
-def at_rest(design: Design, genotype: Genotype, at: Places) -> jax.Array:
+def nothing_collides(design: Design, genotype: Genotype, at: Places) -> jax.Array:
     """bool [], nothing is in contact at rest that should not be.
 
     Limbs may overlap their parents and, unless ``design.contacts`` is "clean", whatever they did
@@ -119,4 +119,4 @@ def is_valid(design: Design, genotype: Genotype) -> jax.Array:
     """bool [], the body keeps the rules that growth enforces: limbs, mirror, contacts at rest."""
     at = places(design, genotype)
     limbs = num_limbs(genotype) >= 1
-    return limbs & mirrored(genotype, at) & at_rest(design, genotype, at)
+    return limbs & mirrored(genotype, at) & nothing_collides(design, genotype, at)

@@ -1,6 +1,8 @@
 """Locomotion on flat terrain: sizes, sensors beside MuJoCo C, rewards and ends."""
 
 import functools
+import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -165,3 +167,12 @@ def test_reset_noise_is_small_and_differs() -> None:
     assert np.abs(one - two).max() > 1e-3
     rest = np.asarray(jax.vmap(lambda s: physics.init(unimal.SIZES, s))(scenes()).q)
     assert np.abs(one - rest).max() <= 5.1e-3
+
+
+def test_the_pages_code_runs() -> None:
+    page = Path(__file__).parents[3] / "docs" / "unimals.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    assert np.isfinite(names["timestep"].reward).all()
+    assert mujoco.MjModel.from_xml_string(names["mjcf"]).nbody >= 3
