@@ -53,12 +53,14 @@ class ControlEnvironment(NamedTuple):
     step: ``(state, action, key, task) -> (state, TimeStep)``; action is float32 [action_size].
     observation_sizes: length of each vector.
     action_size: length of an action.
+    score: ``(state) -> float32 []``, what the episode has been worth so far: fitness, not reward.
     """
 
     reset: Callable[[jax.Array, PyTree], tuple[PyTree, dict[str, jax.Array]]]
     step: Callable[[PyTree, jax.Array, jax.Array, PyTree], tuple[PyTree, TimeStep]]
     observation_sizes: dict[str, int]
     action_size: int
+    score: Callable[[PyTree], jax.Array]
 
 
 class EpisodeState(NamedTuple):

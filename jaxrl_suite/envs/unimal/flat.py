@@ -99,4 +99,5 @@ def flat_terrain(options: physics.Options = OPTIONS) -> ControlEnvironment:
         after = WalkState(after, count, state.score + speed, diverged)
         return after, TimeStep(seen, reward, terminated, ~terminated & (count >= TIME_LIMIT))
 
-    return ControlEnvironment(reset, step, {"proprioceptive": NUM_PROPRIOCEPTIVE}, SIZES.num_joints)
+    sizes = {"proprioceptive": NUM_PROPRIOCEPTIVE}
+    return ControlEnvironment(reset, step, sizes, SIZES.num_joints, lambda state: state.score)

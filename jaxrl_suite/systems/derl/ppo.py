@@ -1,0 +1,302 @@
+"""PPO for one body in its environments; callers vmap over a population.
+
+Everything of a body is in its state: parameters, optimiser, normalisers, environments, clock and
+key, so bodies of one population may be at different points of their lives. Padded observations and
+actions are masked in networks, log-probabilities and entropies.
+
+Source: Gupta et al. 2021 and its released code; Schulman et al. 2017.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxrl_suite.core import Metrics
+from jaxrl_suite.envs.base import ControlEnvironment
+from jaxrl_suite.nets.mlp import Critic, GaussianActor, masked_orthogonal
+from jaxrl_suite.ops import running
+from jaxrl_suite.ops.gae import gae
+from jaxrl_suite.systems.derl.config import Config, Hyper
+
+PyTree = Any
+
+
+class Masks(NamedTuple):
+    """What of the padded vectors belongs to a body: observation [D], action [A]; 1 or 0."""
+
+    observation: jax.Array
+    action: jax.Array
+
+
+class BodyState(NamedTuple):
+    """A body's life so far.
+
+    params: of actor and critic.
+    optimiser: Adam's moments.
+    inputs, rewards: normalisers.
+    discounted: [N], discounted sum of rewards, whose spread scales rewards.
+    env: states of the N environments.
+    observation: [N, D], normalised.
+    scores: [E], of the last episodes that ended, NaN where there was none.
+    curve: [I], mean of `scores` after every iteration, NaN for those to come.
+    iteration: int32 [].
+    key: random key.
+    """
+
+    params: PyTree
+    optimiser: PyTree
+    inputs: running.Running
+    rewards: running.Running
+    discounted: jax.Array
+    env: PyTree
+    observation: jax.Array
+    scores: jax.Array
+    curve: jax.Array
+    iteration: jax.Array
+    key: jax.Array
+
+
+class Batch(NamedTuple):
+    """Of an iteration, [T, N, ...] or [T N, ...]."""
+
+    observation: jax.Array
+    action: jax.Array
+    log_prob: jax.Array
+    value: jax.Array
+    advantage: jax.Array
+    target: jax.Array
+
+
+_ADAM = optax.scale_by_adam(eps=1e-5)
+
+
+def _networks(env: ControlEnvironment, config: Config) -> tuple[GaussianActor, Critic]:
+    return GaussianActor(env.action_size, config.hidden), Critic(config.hidden)
+
+
+def _flat(observation: dict[str, jax.Array]) -> jax.Array:
+    """The one vector that these environments show."""
+    return observation["proprioceptive"]
+
+
+def init(
+    env: ControlEnvironment,
+    config: Config,
+    hyper: Hyper,
+    task: PyTree,
+    masks: Masks,
+    key: jax.Array,
+) -> BodyState:
+    """A body that has learned nothing."""
+    actor, critic = _networks(env, config)
+    keys = jax.random.split(key, 6)
+    size = env.observation_sizes["proprioceptive"]
+    params = {}
+    for name, network, one, two in (
+        ("actor", actor, keys[0], keys[1]),
+        ("critic", critic, keys[2], keys[3]),
+    ):
+        made = network.init(one, jnp.zeros(size))["params"]
+        first = masked_orthogonal(two, masks.observation, config.hidden[0])
+        params[name] = made | {"Dense_0": made["Dense_0"] | {"kernel": first}}
+    reset = jax.vmap(env.reset, in_axes=(0, None))
+    states, seen = reset(jax.random.split(keys[4], config.num_envs), task)
+    inputs = running.seen(running.start((size,)), _flat(seen))
+    return BodyState(
+        params,
+        _ADAM.init(params),
+        inputs,
+        running.start(),
+        jnp.zeros(config.num_envs),
+        states,
+        running.normalised(inputs, _flat(seen), hyper.input_clip) * masks.observation[None],
+        jnp.full(config.last_episodes, jnp.nan),
+        jnp.full(config.iterations, jnp.nan),
+        jnp.zeros((), jnp.int32),
+        keys[5],
+    )
+
+
+def log_prob(mean: jax.Array, log_std: jax.Array, action: jax.Array, mask: jax.Array) -> jax.Array:
+    """Of a normal policy over the actions in use, [...]."""
+    terms = -0.5 * ((action - mean) * jnp.exp(-log_std)) ** 2 - log_std
+    return jnp.sum((terms - 0.5 * math.log(2 * math.pi)) * mask, axis=-1)
+
+
+def entropy(log_std: jax.Array, mask: jax.Array) -> jax.Array:
+    """Mean over the actions in use, []: nats an action dimension."""
+    each = log_std + 0.5 * math.log(2 * math.pi * math.e)
+    return jnp.sum(each * mask) / jnp.maximum(jnp.sum(mask), 1.0)
+
+
+def pushed(scores: jax.Array, score: jax.Array, ended: jax.Array) -> jax.Array:
+    """The last scores [E], oldest first, with those of the environments [N] that have ended."""
+    every = jnp.concatenate([scores, score])
+    there = jnp.concatenate([jnp.ones_like(scores, bool), ended])
+    # Those that count, in order, last; the others before them.
+    order = jnp.argsort(there, stable=True)
+    return every[order][-scores.shape[0] :]
+
+
+def _rollout(
+    env: ControlEnvironment,
+    config: Config,
+    hyper: Hyper,
+    task: PyTree,
+    masks: Masks,
+    state: BodyState,
+) -> tuple[BodyState, Batch, Metrics]:
+    """Plays an iteration with the policy as it is."""
+    actor, critic = _networks(env, config)
+    step, reset = (
+        jax.vmap(f, in_axes=axes)
+        for f, axes in ((env.step, (0, 0, 0, None)), (env.reset, (0, None)))
+    )
+    mask = masks.action[None]
+
+    def act(carry: BodyState, key: jax.Array) -> tuple[BodyState, tuple]:
+        noise, moving, fresh = jax.random.split(key, 3)
+        mean, log_std = actor.apply({"params": carry.params["actor"]}, carry.observation)
+        value = critic.apply({"params": carry.params["critic"]}, carry.observation)
+        draw = jax.random.normal(noise, mean.shape)
+        action = (mean + jnp.exp(log_std)[None] * draw) * mask
+        chosen = log_prob(mean, log_std[None], action, mask)
+        many = lambda k: jax.random.split(k, config.num_envs)  # noqa: E731
+        moved, told = step(carry.env, action, many(moving), task)
+        ended = told.terminated | told.truncated
+        begun, first = reset(many(fresh), task)
+        pick = lambda a, b: jnp.where(ended.reshape(-1, *[1] * (a.ndim - 1)), a, b)  # noqa: E731
+        after = jax.tree.map(pick, begun, moved)
+        seen = pick(_flat(first), _flat(told.observation))
+        inputs = running.seen(carry.inputs, seen)
+        discounted = carry.discounted * hyper.discount + told.reward
+        rewards = running.seen(carry.rewards, discounted)
+        reward = running.scaled(rewards, told.reward, hyper.reward_clip)
+        after = carry._replace(
+            inputs=inputs,
+            rewards=rewards,
+            discounted=jnp.where(ended, 0.0, discounted),
+            env=after,
+            observation=running.normalised(inputs, seen, hyper.input_clip)
+            * masks.observation[None],
+            scores=pushed(carry.scores, env.score(moved), ended),
+        )
+        row = (carry.observation, action, chosen, value, reward, ended, told.truncated)
+        return after, row
+
+    key, now = jax.random.split(state.key)
+    state, rows = jax.lax.scan(
+        act, state._replace(key=key), jax.random.split(now, config.num_steps)
+    )
+    observation, action, chosen, value, reward, ended, cut = rows
+    last = critic.apply({"params": state.params["critic"]}, state.observation)
+    values = jnp.concatenate([value, last[None]])
+    discounts = hyper.discount * (1.0 - ended)
+    columns = jax.vmap(gae, in_axes=(1, 1, 1, None, 1), out_axes=1)
+    advantage = columns(values, reward, discounts, hyper.lambda_, cut)
+    batch = Batch(observation, action, chosen, value, advantage, advantage + value)
+    return state, batch, {"episodes": jnp.sum(ended), "reward": jnp.mean(reward)}
+
+
+def loss(
+    networks: tuple[GaussianActor, Critic],
+    hyper: Hyper,
+    masks: Masks,
+    params: PyTree,
+    batch: Batch,
+) -> tuple[jax.Array, Metrics]:
+    """PPO's clipped loss on a minibatch [M], whose advantages are normalised.
+
+    -min(w A, clip(w) A) + c_v / 2 max((v - R)^2, (v_old + clip(v - v_old) - R)^2) - c_e H, in the
+    mean over the minibatch, with w the ratio of probabilities and H the entropy an action
+    dimension.
+    """
+    actor, critic = networks
+    mean, log_std = actor.apply({"params": params["actor"]}, batch.observation)
+    value = critic.apply({"params": params["critic"]}, batch.observation)
+    log_ratio = log_prob(mean, log_std[None], batch.action, masks.action[None]) - batch.log_prob
+    ratio = jnp.exp(log_ratio)
+    bounded = jnp.clip(ratio, 1.0 - hyper.clip, 1.0 + hyper.clip)
+    policy = -jnp.mean(jnp.minimum(ratio * batch.advantage, bounded * batch.advantage))
+    near = batch.value + jnp.clip(value - batch.value, -hyper.clip, hyper.clip)
+    errors = jnp.maximum((value - batch.target) ** 2, (near - batch.target) ** 2)
+    spread = entropy(log_std, masks.action)
+    total = policy + hyper.value_weight * 0.5 * jnp.mean(errors) - hyper.entropy_weight * spread
+    return total, {
+        "policy_loss": policy,
+        "value_loss": 0.5 * jnp.mean(errors),
+        "entropy": spread,
+        "kl": -jnp.mean(log_ratio),
+    }
+
+
+def _learn(
+    env: ControlEnvironment,
+    config: Config,
+    hyper: Hyper,
+    masks: Masks,
+    state: BodyState,
+    batch: Batch,
+) -> tuple[BodyState, Metrics]:
+    """Epochs of minibatches, until the policy has moved too far."""
+    networks = _networks(env, config)
+    left = config.iterations - state.iteration  # 0 at the end, to the last bit
+    rate = hyper.learning_rate * left / config.iterations
+    size = config.batch // config.minibatches
+
+    def update(carry: tuple, rows: jax.Array) -> tuple[tuple, Metrics]:
+        params, optimiser, stopped = carry
+        part = jax.tree.map(lambda x: x[rows], batch)
+        gradient, told = jax.grad(loss, argnums=3, has_aux=True)(
+            networks, hyper, masks, params, part
+        )
+        stopped = stopped | (told["kl"] > hyper.max_kl)
+        norm = optax.tree.norm(gradient)
+        scale = jnp.minimum(1.0, hyper.max_grad_norm / jnp.maximum(norm, 1e-12))
+        gradient = jax.tree.map(lambda g: g * scale, gradient)
+        change, moments = _ADAM.update(gradient, optimiser)
+        moved = jax.tree.map(lambda p, c: p - rate * c, params, change)
+        keep = lambda old, new: jnp.where(stopped, old, new)  # noqa: E731
+        params, optimiser = jax.tree.map(keep, (params, optimiser), (moved, moments))
+        return (params, optimiser, stopped), told | {"stopped": stopped.astype(jnp.float32)}
+
+    key, *orders = jax.random.split(state.key, 1 + config.epochs)
+    rows = jnp.concatenate([jax.random.permutation(k, config.batch) for k in orders])
+    begin = state.params, state.optimiser, jnp.zeros((), bool)
+    (params, optimiser, _), told = jax.lax.scan(update, begin, rows.reshape(-1, size))
+    metrics = {name: jnp.mean(x) for name, x in told.items()}
+    return state._replace(params=params, optimiser=optimiser, key=key), metrics
+
+
+def iterate(
+    env: ControlEnvironment,
+    config: Config,
+    hyper: Hyper,
+    task: PyTree,
+    masks: Masks,
+    state: BodyState,
+) -> tuple[BodyState, Metrics]:
+    """One iteration of a body's life: experience, then learning from it."""
+    state, batch, played = _rollout(env, config, hyper, task, masks, state)
+    batch = jax.tree.map(lambda x: x.reshape(config.batch, *x.shape[2:]), batch)
+    advantage = batch.advantage - jnp.mean(batch.advantage)
+    batch = batch._replace(advantage=advantage / (jnp.std(batch.advantage) + 1e-5))
+    state, learned = _learn(env, config, hyper, masks, state, batch)
+    score = jnp.nanmean(state.scores)
+    state = state._replace(
+        curve=state.curve.at[state.iteration].set(score), iteration=state.iteration + 1
+    )
+    return state, played | learned | {"score": score}
+
+
+def fitness(config: Config, state: BodyState) -> jax.Array:
+    """Mean of the last reports of a body's life, []; minus infinity if something is not finite.
+
+    differs: the original truncates it to a whole number, which makes ties.
+    """
+    last = jnp.mean(state.curve[-config.window :])
+    leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(state.params)]
+    return jnp.where(jnp.all(jnp.stack(leaves)) & jnp.isfinite(last), last, -jnp.inf)

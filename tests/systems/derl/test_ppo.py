@@ -1,0 +1,231 @@
+"""The inner loop on environments whose answers are known, and its masks, clocks and aborts."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrl_suite.core import UsageError
+from jaxrl_suite.envs.base import ControlEnvironment, TimeStep
+from jaxrl_suite.nets.mlp import masked_orthogonal
+from jaxrl_suite.systems.derl import Config, Hyper, Masks, fitness, init, iterate
+from jaxrl_suite.systems.derl.ppo import _rollout, entropy, log_prob, pushed
+
+SIZE, ACTIONS, LENGTH = 6, 3, 5
+MASKS = Masks(jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([1.0, 1, 0]))
+CONFIG = Config(num_envs=8, num_steps=16, iterations=60, minibatches=4, window=5)
+HYPER = Hyper(learning_rate=3e-3)
+
+
+class Aim(NamedTuple):
+    """An episode of :func:`aiming`."""
+
+    step: jax.Array
+    score: jax.Array
+    sign: jax.Array
+
+
+def aiming(cut: bool = True) -> ControlEnvironment:
+    """Act sign * target, the sign is seen: reward is minus the squared error, of two actions.
+
+    The third action and the last two inputs are padding; the padding of inputs is not 0.
+    """
+
+    def see(sign: jax.Array) -> dict[str, jax.Array]:
+        return {"proprioceptive": jnp.array([1.0, 0.0, 0.0, 0.0, 7.0, 7.0]).at[1].set(sign)}
+
+    def reset(key: jax.Array, task: jax.Array) -> tuple[Aim, dict[str, jax.Array]]:
+        sign = jax.random.rademacher(key, (), float)
+        return Aim(jnp.zeros((), jnp.int32), jnp.zeros(()), sign), see(sign)
+
+    def step(state: Aim, action: jax.Array, key: jax.Array, task: jax.Array) -> tuple:
+        reward = -jnp.sum((action[:2] - state.sign * task) ** 2)
+        count, sign = state.step + 1, jax.random.rademacher(key, (), float)
+        over, no = count >= LENGTH, jnp.zeros((), bool)
+        ends = (no, over) if cut else (over, no)
+        return Aim(count, state.score + reward, sign), TimeStep(see(sign), reward, *ends)
+
+    sizes = {"proprioceptive": SIZE}
+    return ControlEnvironment(reset, step, sizes, ACTIONS, lambda state: state.score)
+
+
+ENV = aiming()
+TARGETS = jnp.array([[0.7, -0.4], [-0.5, 0.2]])
+
+
+def start(task: jax.Array, seed: int = 0, **changes) -> object:
+    return init(ENV, CONFIG, HYPER._replace(**changes), task, MASKS, jax.random.key(seed))
+
+
+@functools.cache
+def lives() -> tuple:
+    """Two bodies with other targets, in one program."""
+
+    def live(task: jax.Array, key: jax.Array) -> tuple:
+        state = init(ENV, CONFIG, HYPER, task, MASKS, key)
+        step = lambda s, _: iterate(ENV, CONFIG, HYPER, task, MASKS, s)  # noqa: E731
+        return jax.lax.scan(step, state, length=CONFIG.iterations)
+
+    return jax.jit(jax.vmap(live))(TARGETS, jax.random.split(jax.random.key(1), 2))
+
+
+def test_each_body_learns_its_own_target() -> None:
+    states, metrics = lives()
+    random, last = np.asarray(states.curve[:, 0]), np.asarray(states.curve[:, -1])
+    # Five steps of two actions: noise of variance 1 costs 10 an episode, and off-target more.
+    assert (random < -8).all()
+    assert (last > 0.4 * random).all()
+    assert (np.asarray(metrics["entropy"][:, -1]) < np.asarray(metrics["entropy"][:, 0])).all()
+    np.testing.assert_allclose(
+        jax.vmap(lambda s: fitness(CONFIG, s))(states), states.curve[:, -5:].mean(1), rtol=1e-6
+    )
+
+
+def test_a_population_is_its_bodies() -> None:
+    """One alone does what it does among others."""
+    step = jax.jit(lambda s, t: iterate(ENV, CONFIG, HYPER, t, MASKS, s))
+    together = jax.jit(jax.vmap(lambda s, t: iterate(ENV, CONFIG, HYPER, t, MASKS, s)))
+    alone = [start(TARGETS[i], i) for i in range(2)]
+    joined = jax.tree.map(lambda *x: jnp.stack(x), *alone)
+    for _ in range(2):
+        joined, _ = together(joined, TARGETS)
+        alone = [step(s, t)[0] for s, t in zip(alone, TARGETS, strict=True)]
+    for i in range(2):
+        for a, b in zip(
+            jax.tree.leaves(alone[i].params),
+            jax.tree.leaves(jax.tree.map(lambda x, i=i: x[i], joined.params)),
+            strict=True,
+        ):
+            np.testing.assert_allclose(a, b, atol=2e-4)
+
+
+def test_padding_is_never_learned_from() -> None:
+    states, _ = lives()
+    for name in ("actor", "critic"):
+        kernel = np.asarray(states.params[name]["Dense_0"]["kernel"])
+        assert (kernel[:, 4:] == 0).all()
+        assert np.abs(kernel[:, :2]).min() > 0
+    assert (np.asarray(states.params["actor"]["log_std"])[:, 2] == 0).all()
+    assert (np.asarray(states.observation)[..., 4:] == 0).all()
+
+
+def test_network_is_as_large_as_the_originals() -> None:
+    """16,729 parameters for a body of 6 limbs and 12 hinges, on flat terrain."""
+    env = ENV._replace(observation_sizes={"proprioceptive": 2 * 12 + 3 * 6 + 16}, action_size=12)
+    wide = lambda key, task: (  # noqa: E731
+        ENV.reset(key, task)[0],
+        {"proprioceptive": jnp.zeros(58)},
+    )
+    masks = Masks(jnp.ones(58), jnp.ones(12))
+    state = jax.eval_shape(
+        lambda: init(
+            env._replace(reset=wide), Config(), HYPER, TARGETS[0], masks, jax.random.key(0)
+        )
+    )
+    assert sum(x.size for x in jax.tree.leaves(state.params)) == 16_729
+
+
+@pytest.mark.parametrize("used", [5, 64, 80])
+def test_first_layer_is_orthogonal_in_the_inputs_in_use(used: int) -> None:
+    mask = jnp.zeros(86).at[np.random.default_rng(0).permutation(86)[:used]].set(1.0)
+    kernel = np.asarray(masked_orthogonal(jax.random.key(0), mask, 64))
+    assert (kernel[np.asarray(mask) == 0] == 0).all()
+    rows = kernel[np.asarray(mask) == 1]
+    product = rows @ rows.T if used <= 64 else rows.T @ rows
+    np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-5)
+
+
+def test_log_prob_and_entropy_are_those_of_the_actions_in_use() -> None:
+    generator = np.random.default_rng(0)
+    mean, action = generator.normal(size=(2, 4, 3))
+    log_std = generator.normal(size=3)
+    mask = np.array([1.0, 0.0, 1.0])
+    found = log_prob(*(jnp.asarray(x) for x in (mean, log_std[None], action, mask[None])))
+    z = (action - mean) / np.exp(log_std)
+    each = -0.5 * z**2 - log_std - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(found, each[:, [0, 2]].sum(1), rtol=1e-5)
+    expected = (log_std + 0.5 * np.log(2 * np.pi * np.e))[[0, 2]].mean()
+    assert float(entropy(jnp.asarray(log_std), jnp.asarray(mask))) == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_too_large_a_step_ends_learning() -> None:
+    """max_kl below 0 stops before the first update, a little above it after some."""
+    begin = start(TARGETS[0])
+    step = jax.jit(lambda s, h: iterate(ENV, CONFIG, h, TARGETS[0], MASKS, s))
+    same, told = step(begin, HYPER._replace(max_kl=-1.0))
+    for a, b in zip(jax.tree.leaves(same.params), jax.tree.leaves(begin.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert float(told["stopped"]) == 1.0
+    _, told = step(begin, HYPER._replace(max_kl=0.01, learning_rate=0.03))
+    assert 0 < float(told["stopped"]) < 1
+    _, told = step(begin, HYPER._replace(max_kl=1e9))
+    assert float(told["stopped"]) == 0.0
+
+
+def test_a_time_limit_teaches_nothing_and_an_end_does() -> None:
+    for cut in (True, False):
+        env = aiming(cut)
+        state = init(env, CONFIG, HYPER, TARGETS[0], MASKS, jax.random.key(0))
+        _, batch, told = _rollout(env, CONFIG, HYPER, TARGETS[0], MASKS, state)
+        last = np.arange(CONFIG.num_steps) % LENGTH == LENGTH - 1
+        assert int(told["episodes"]) == last.sum() * CONFIG.num_envs
+        advantage = np.asarray(batch.advantage)
+        assert (advantage[last] == 0).all() == cut
+        assert (advantage[~last] != 0).all()
+        np.testing.assert_allclose(batch.target, batch.value + batch.advantage, rtol=1e-6)
+
+
+def test_scores_are_kept_in_order() -> None:
+    scores = jnp.array([jnp.nan, 1.0, 2.0])
+    ended = jnp.array([True, False, True, False])
+    new = jnp.array([3.0, 9.0, 4.0, 9.0])
+    np.testing.assert_array_equal(pushed(scores, new, ended), [2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(pushed(scores, new, ended & False), scores)
+    np.testing.assert_array_equal(pushed(scores, new, ended | True), [9.0, 4.0, 9.0])
+
+
+def test_the_rate_falls_to_nothing() -> None:
+    begin = start(TARGETS[0])
+    step = jax.jit(lambda s: iterate(ENV, CONFIG, HYPER, TARGETS[0], MASKS, s)[0])
+    for done in (0, CONFIG.iterations // 2, CONFIG.iterations):
+        state = begin._replace(iteration=jnp.asarray(done, jnp.int32))
+        moved = np.abs(
+            step(state).params["actor"]["Dense_2"]["kernel"]
+            - state.params["actor"]["Dense_2"]["kernel"]
+        ).max()
+        if done == 0:
+            first = moved
+        elif done == CONFIG.iterations:
+            assert moved == 0
+        else:
+            assert 0 < moved < first
+
+
+def test_a_body_that_is_not_finite_is_worth_least() -> None:
+    states, _ = lives()
+    state = jax.tree.map(lambda x: x[0], states)
+    assert np.isfinite(fitness(CONFIG, state))
+    broken = state.params["critic"]["Dense_0"]["bias"].at[0].set(jnp.nan)
+    params = {**state.params, "critic": {**state.params["critic"], "Dense_0": {"bias": broken}}}
+    assert fitness(CONFIG, state._replace(params=params)) == -np.inf
+    # Nor is one that never finished an episode.
+    none = state._replace(curve=jnp.full_like(state.curve, jnp.nan))
+    assert fitness(CONFIG, none) == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_envs": 0}, "num_envs must be at least 1, not 0"),
+        ({"num_steps": 127}, "no multiple of 8 minibatches"),
+        ({"iterations": 10}, "window must be at most the 10 iterations, not 100"),
+    ],
+)
+def test_sizes_that_do_not_go_together_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Config(**{"num_envs": 3, **changes} if "num_steps" in changes else changes)
