@@ -11,9 +11,10 @@ import pytest
 from jaxrl_suite import physics
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs import unimal
-from jaxrl_suite.envs.unimal import CLEAN, ORIGINAL, Design, Genotype
+from jaxrl_suite.envs.unimal import CLEAN, ORIGINAL, Design
 from jaxrl_suite.envs.unimal.genotype import places
 from jaxrl_suite.envs.unimal.validity import mirrored, related
+from tests.envs.unimal.bodies import SIZE, body
 from tests.physics import reference
 
 UNIMALS = reference.unimals()
@@ -78,19 +79,14 @@ def test_rest_facts_of_the_reference_bodies() -> None:
     assert even == {name: name != "u18" for name in even}
 
 
-def bodies(design: Design, count: int = 12) -> Genotype:
-    return unimal.initial_population(design, jax.random.key(4), count)
-
-
 @pytest.mark.parametrize(
     "design", [ORIGINAL, CLEAN, Design(contacts="exclude")], ids=["original", "clean", "exclude"]
 )
 def test_through_mjcf_and_back(design: Design) -> None:
     """MuJoCo compiles what is written; what is read is the same body."""
-    population = bodies(design)
     build = jax.jit(unimal.phenotype, static_argnums=0)
-    for i in range(12):
-        genotype = jax.tree.map(lambda x, i=i: x[i], population)
+    for i in range(SIZE):
+        genotype = body(design, i)
         text = unimal.to_mjcf(design, genotype)
         model = mujoco.MjModel.from_xml_string(text)
         assert model.nbody == 2 + int(unimal.num_limbs(genotype))
@@ -111,10 +107,9 @@ def test_through_mjcf_and_back(design: Design) -> None:
 
 def test_excluded_contacts_do_not_collide() -> None:
     design = Design(contacts="exclude")
-    population = unimal.initial_population(design, jax.random.key(0), 40)
     excluded = 0
-    for i in range(40):
-        genotype = jax.tree.map(lambda x, i=i: x[i], population)
+    for i in range(SIZE):
+        genotype = body(design, i)
         apart = np.asarray(genotype.accepted & ~related(genotype))
         masks = [np.asarray(unimal.phenotype(d, genotype).pair_mask) for d in (design, ORIGINAL)]
         excluded += apart.sum()

@@ -15,6 +15,7 @@ from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal import ORIGINAL
 from jaxrl_suite.envs.unimal.flat import PHYSICS_STEPS, TIME_LIMIT, WalkState, fall_height
 from jaxrl_suite.envs.unimal.observation import mask
+from tests.envs.unimal.bodies import population
 
 BODIES = 6
 ENV = unimal.flat_terrain()
@@ -22,7 +23,7 @@ ENV = unimal.flat_terrain()
 
 @functools.cache
 def bodies() -> unimal.Genotype:
-    return unimal.initial_population(ORIGINAL, jax.random.key(11), BODIES)
+    return jax.tree.map(lambda x: x[:BODIES], population(ORIGINAL))
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal import CLEAN, MAX_LIMBS, OPERATORS, ORIGINAL, Genotype, lattice
 from jaxrl_suite.envs.unimal.genotype import head
 from jaxrl_suite.envs.unimal.population import species
+from tests.envs.unimal.bodies import SIZE, body, population
 
 START = head(jnp.array([0, 0]))
 COUNT = 600
@@ -26,10 +27,6 @@ def built() -> unimal.candidates:
     """Random bodies of the original rules."""
     make = jax.jit(unimal.candidates, static_argnums=(0, 2))
     return make(ORIGINAL, jax.random.key(5), COUNT)
-
-
-def at(bodies: Genotype, i: int) -> Genotype:
-    return jax.tree.map(lambda x: x[i], bodies)
 
 
 def groups(bodies: Genotype) -> dict[str, np.ndarray]:
@@ -179,9 +176,8 @@ def test_clean_mutations_never_leave_the_valid_set() -> None:
 
 
 def test_clean_bodies_mirror_their_masses_and_joints() -> None:
-    bodies = unimal.initial_population(CLEAN, jax.random.key(3), 8)
-    for i in range(8):
-        genotype = at(bodies, i)
+    for i in range(SIZE):
+        genotype = body(CLEAN, i)
         model = unimal.phenotype(CLEAN, genotype)
         paired = np.asarray(genotype.partner) != np.arange(11)
         axes = np.asarray(model.joint_axis)
@@ -198,10 +194,10 @@ def test_clean_bodies_mirror_their_masses_and_joints() -> None:
 
 
 def test_first_population_has_one_body_a_species() -> None:
-    bodies = unimal.initial_population(ORIGINAL, jax.random.key(0), 24)
+    bodies = population(ORIGINAL)
     kinds = np.asarray(jax.vmap(species)(bodies))
-    assert len(np.unique(kinds, axis=0)) == len(kinds) == 24
-    again = unimal.initial_population(ORIGINAL, jax.random.key(0), 24)
+    assert len(np.unique(kinds, axis=0)) == len(kinds) == SIZE
+    again = population.__wrapped__(ORIGINAL)
     for a, b in zip(jax.tree.leaves(bodies), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(UsageError, match="at least 1 body, not 0"):
