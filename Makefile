@@ -9,7 +9,7 @@ UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 # DEMO=--short makes the few-second version that CI runs.
 DEMO ?=
 # Tests run in two processes: compiling is what they spend their time on.
-TEST ?= -n 2
+TEST ?= -n 2 --dist loadgroup
 
 .PHONY: demo test atari bench lint format lock clean
 

@@ -17,13 +17,15 @@ from jaxrl_suite.envs.unimal.flat import PHYSICS_STEPS, TIME_LIMIT, WalkState, f
 from jaxrl_suite.envs.unimal.observation import mask
 from tests.envs.unimal.bodies import population
 
+# One process for all: the generator compiles once.
+pytestmark = pytest.mark.xdist_group("unimal")
 BODIES = 6
 ENV = unimal.flat_terrain()
 
 
 @functools.cache
 def bodies() -> unimal.Genotype:
-    return jax.tree.map(lambda x: x[:BODIES], population(ORIGINAL))
+    return jax.tree.map(lambda x: x[:BODIES], population())
 
 
 @functools.cache

@@ -17,6 +17,8 @@ from jaxrl_suite.envs.unimal.genotype import head
 from jaxrl_suite.envs.unimal.population import species
 from tests.envs.unimal.bodies import SIZE, body, population
 
+# One process for all: the generator compiles once.
+pytestmark = pytest.mark.xdist_group("unimal")
 START = head(jnp.array([0, 0]))
 COUNT = 600
 LIMBS = {2: 53, 3: 42, 4: 71, 5: 35, 6: 71, 7: 42, 8: 68, 9: 18}
@@ -177,7 +179,7 @@ def test_clean_mutations_never_leave_the_valid_set() -> None:
 
 def test_clean_bodies_mirror_their_masses_and_joints() -> None:
     for i in range(SIZE):
-        genotype = body(CLEAN, i)
+        genotype = body(i)
         model = unimal.phenotype(CLEAN, genotype)
         paired = np.asarray(genotype.partner) != np.arange(11)
         axes = np.asarray(model.joint_axis)
@@ -194,10 +196,10 @@ def test_clean_bodies_mirror_their_masses_and_joints() -> None:
 
 
 def test_first_population_has_one_body_a_species() -> None:
-    bodies = population(ORIGINAL)
+    bodies = population()
     kinds = np.asarray(jax.vmap(species)(bodies))
     assert len(np.unique(kinds, axis=0)) == len(kinds) == SIZE
-    again = population.__wrapped__(ORIGINAL)
+    again = population.__wrapped__()
     for a, b in zip(jax.tree.leaves(bodies), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(UsageError, match="at least 1 body, not 0"):
