@@ -141,5 +141,6 @@ def limb_names(genotype: Genotype) -> list[str]:
 
 
 def to_mjcf(design: Design, genotype: Genotype) -> str:
-    """One body as MJCF; ``reading.from_body`` reads it back."""
-    return physics.to_mjcf(SIZES, OPTIONS, scene(design, genotype), names=limb_names(genotype))
+    """One body as MJCF; ``reading.from_body`` reads it back. On the host, not to be jitted."""
+    built = jax.jit(scene, static_argnums=0)(design, genotype)  # op by op it takes much longer
+    return physics.to_mjcf(SIZES, OPTIONS, built, names=limb_names(genotype))

@@ -20,6 +20,7 @@ from tests.physics import reference
 # One process for all: the generator compiles once.
 pytestmark = pytest.mark.xdist_group("unimal")
 UNIMALS = reference.unimals()
+with_invweights = jax.jit(physics.with_invweights, static_argnums=0)
 needs_bodies = pytest.mark.skipif(not UNIMALS, reason="the reference bodies are not here")
 
 
@@ -58,7 +59,7 @@ def test_reference_bodies_are_genotypes(entry: dict) -> None:
     genotype = unimal.from_body(body)
     ours = jax.jit(unimal.phenotype, static_argnums=0)(ORIGINAL, genotype)
     padded = jax.tree.map(jnp.asarray, physics.pad(body.model, body.sizes, unimal.SIZES))
-    theirs = physics.with_invweights(unimal.SIZES, padded)
+    theirs = with_invweights(unimal.SIZES, padded)
     depth = np.zeros(11)
     for b, parent in itertools.islice(enumerate(body.model.parent), 1, None):
         depth[b] = depth[parent] + 1
@@ -98,7 +99,7 @@ def test_through_mjcf_and_back(design: Design) -> None:
         padded = jax.tree.map(jnp.asarray, physics.pad(loaded.model, loaded.sizes, unimal.SIZES))
         depth_first = [loaded.link_names.index(n) for n in unimal.limb_names(genotype)]
         rest = [b for b in range(11) if b not in depth_first]
-        alike(ours, physics.with_invweights(unimal.SIZES, padded), np.array(depth_first + rest))
+        alike(ours, with_invweights(unimal.SIZES, padded), np.array(depth_first + rest))
         if design is ORIGINAL:
             again = unimal.from_body(loaded, design)
             back = unimal.from_body(physics.from_mjcf(unimal.to_mjcf(design, again)), design)
