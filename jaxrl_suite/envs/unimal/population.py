@@ -15,7 +15,7 @@ from jaxrl_suite.envs.unimal.mutation import MIN_LIMBS, mutate
 
 TARGETS = 9  # limbs aimed at are uniform below it, from MIN_LIMBS
 CANDIDATES = 10  # built for every body that is kept
-_MOST = 2000  # mutations of a candidate; the longest of 2,000 took 513
+_MOST = 2000  # mutations of a candidate; far more than any has been seen to take
 _LANES = 64  # that build candidates side by side
 
 
