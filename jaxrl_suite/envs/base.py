@@ -53,14 +53,15 @@ class ControlEnvironment(NamedTuple):
     step: ``(state, action, key, task) -> (state, TimeStep)``; action is float32 [action_size].
     observation_sizes: length of each vector.
     action_size: length of an action.
-    score: ``(state) -> float32 []``, what the episode has been worth so far: fitness, not reward.
+    outcomes: ``(state) -> {name: float32 []}``, what the episode has come to so far; "score" is
+      what it was worth: fitness, not reward.
     """
 
     reset: Callable[[jax.Array, PyTree], tuple[PyTree, dict[str, jax.Array]]]
     step: Callable[[PyTree, jax.Array, jax.Array, PyTree], tuple[PyTree, TimeStep]]
     observation_sizes: dict[str, int]
     action_size: int
-    score: Callable[[PyTree], jax.Array]
+    outcomes: Callable[[PyTree], dict[str, jax.Array]]
 
 
 class EpisodeState(NamedTuple):

@@ -17,10 +17,10 @@ class GaussianActor(nn.Module):
     hidden: tuple[int, ...] = (64, 64)
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[..., D] -> mean [..., A], log standard deviation [A]."""
+    def __call__(self, observation: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """Of each key [..., D] -> mean [..., A], log standard deviation [A]."""
         log_std = self.param("log_std", nn.initializers.zeros, (self.action_size,))
-        return _perceptron(x, self.hidden, self.action_size), log_std
+        return _layer(self.action_size)(_torso(observation, self.hidden)), log_std
 
 
 class Critic(nn.Module):
@@ -33,15 +33,25 @@ class Critic(nn.Module):
     hidden: tuple[int, ...] = (64, 64)
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[..., D] -> [...]."""
-        return _perceptron(x, self.hidden, 1)[..., 0]
+    def __call__(self, observation: dict[str, jax.Array]) -> jax.Array:
+        """Of each key [..., D] -> [...]."""
+        return _layer(1)(_torso(observation, self.hidden))[..., 0]
 
 
-def _perceptron(x: jax.Array, hidden: tuple[int, ...], size: int) -> jax.Array:
-    for units in hidden:
-        x = nn.tanh(nn.Dense(units, kernel_init=nn.initializers.orthogonal())(x))
-    return nn.Dense(size, kernel_init=nn.initializers.orthogonal())(x)
+def _layer(units: int, name: str | None = None) -> nn.Dense:
+    return nn.Dense(units, kernel_init=nn.initializers.orthogonal(), name=name)
+
+
+def _torso(observation: dict[str, jax.Array], hidden: tuple[int, ...]) -> jax.Array:
+    """Layers ``KEY_0``, ``KEY_1``, .. for every key; if there are several, one joins them."""
+    ends = []
+    for key, x in sorted(observation.items()):
+        for i, units in enumerate(hidden):
+            x = nn.tanh(_layer(units, f"{key}_{i}")(x))
+        ends.append(x)
+    if len(ends) == 1:
+        return ends[0]
+    return nn.tanh(_layer(hidden[-1], "joined")(jnp.concatenate(ends, axis=-1)))
 
 
 def masked_orthogonal(key: jax.Array, mask: jax.Array, units: int) -> jax.Array:

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.unimal import lattice
@@ -92,8 +91,7 @@ def species(genotype: Genotype) -> jax.Array:
 def initial_population(design: Design, key: jax.Array, size: int) -> Genotype:
     """One body a species, shuffled; filled up with others if there are too few species.
 
-    Ten candidates are built for each body that is kept. Runs once, before an evolution, and
-    reads what it has built: not to be jitted.
+    Ten candidates are built for each body that is kept. Op by op this takes long: jit it.
 
     Returns:
       Genotypes with leaves [size, ...].
@@ -104,10 +102,13 @@ def initial_population(design: Design, key: jax.Array, size: int) -> Genotype:
     if size < 1:
         raise UsageError(f"a population needs at least 1 body, not {size}")
     build, order = jax.random.split(key)
-    found = jax.jit(candidates, static_argnums=(0, 2))(design, build, CANDIDATES * size).genotype
-    kinds = np.asarray(jax.vmap(species)(found))
-    shuffled = np.asarray(jax.random.permutation(order, len(kinds)))
-    _, first = np.unique(kinds[shuffled], axis=0, return_index=True)
-    is_first = np.isin(np.arange(len(kinds)), first)
-    chosen = shuffled[np.concatenate([np.flatnonzero(is_first), np.flatnonzero(~is_first)])][:size]
+    found = candidates(design, build, CANDIDATES * size).genotype
+    shuffled = jax.random.permutation(order, CANDIDATES * size)
+    kinds = jax.vmap(species)(found)[shuffled]
+    alike = jnp.lexsort(
+        kinds.T
+    )  # stable: of one species the first in the shuffled order comes first
+    begins = jnp.any(kinds[alike[1:]] != kinds[alike[:-1]], axis=1)
+    is_first = jnp.ones(len(kinds), bool).at[alike[1:]].set(begins)
+    chosen = shuffled[jnp.argsort(~is_first, stable=True)][:size]
     return jax.tree.map(lambda x: x[chosen], found)

@@ -1,14 +1,21 @@
-"""Settings of the inner loop: how a body learns."""
+"""Settings: how a body learns, and how bodies evolve."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 from jaxrl_suite.core import UsageError
+from jaxrl_suite.envs import unimal
+from jaxrl_suite.envs.base import ControlEnvironment
+
+TERRAINS: dict[str, Callable[[], ControlEnvironment]] = {"flat": unimal.flat_terrain}
+SCHEMES = ("tournament", "random")
+Scheme = Literal["tournament", "random"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """What fixes the program; the defaults are the paper's released code's.
+class Life:
+    """How a body learns; the defaults are the paper's released code's.
 
     Attributes:
       num_envs: of one body.
@@ -32,7 +39,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Raises UsageError for sizes that do not go together."""
-        for field in ("num_envs", "num_steps", "iterations", "epochs", "minibatches", "window"):
+        names = ("num_envs", "num_steps", "iterations", "epochs", "minibatches", "last_episodes")
+        for field in (*names, "window"):
             if getattr(self, field) < 1:
                 raise UsageError(f"{field} must be at least 1, not {getattr(self, field)}")
         if self.batch % self.minibatches:
@@ -49,6 +57,97 @@ class Config:
     def batch(self) -> int:
         """Environment steps of an iteration."""
         return self.num_envs * self.num_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """An evolution; the defaults are the paper's.
+
+    Attributes:
+      terrain: the environment that bodies evolve in, of TERRAINS.
+      scheme: where bodies come from after the first ones: "tournament", children of the fittest;
+        "random", more random bodies, the baseline of equal budget.
+      bodies: trained in all, N.
+      population: bodies at random to begin with, and how many of the last ones compete, P.
+      slots: bodies that are trained at once, K.
+      phases: groups of slots that finish one after the other, G, so that the others go on while
+        a few begin anew; 1 makes synchronous generations of K.
+      tournament: bodies drawn, with replacement, of whom the fittest has a child.
+      design: rules by which bodies grow.
+      life: how a body learns.
+      keep: best bodies whose policies are kept.
+    """
+
+    terrain: str = "flat"
+    scheme: Scheme = "tournament"
+    bodies: int = 4000
+    population: int = 576
+    slots: int = 288
+    phases: int = 36
+    tournament: int = 4
+    design: unimal.Design = unimal.ORIGINAL
+    life: Life = dataclasses.field(default_factory=Life)
+    keep: int = 8
+
+    def check(self) -> None:
+        """Raises UsageError for a setting that no program can be made of."""
+        if self.terrain not in TERRAINS:
+            raise UsageError(f"unknown terrain {self.terrain!r}; legal: {', '.join(TERRAINS)}")
+        if self.scheme not in SCHEMES:
+            raise UsageError(f"unknown scheme {self.scheme!r}; legal: {', '.join(SCHEMES)}")
+        for field in ("bodies", "population", "slots", "phases", "tournament", "keep"):
+            if getattr(self, field) < 1:
+                raise UsageError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.population < self.tournament:
+            raise UsageError(
+                f"a population of {self.population} is smaller than its tournaments of "
+                f"{self.tournament}"
+            )
+        self._check_shares("slots", self.slots, "phases", self.phases)
+        self._check_shares("iterations", self.life.iterations, "phases", self.phases)
+        finish = "slots that finish at once"
+        self._check_shares("bodies", self.bodies, finish, self.group)
+        self._check_shares("bodies of the population", self.population, finish, self.group)
+        if not self.slots <= self.population <= self.bodies:
+            raise UsageError(
+                f"population must lie between slots ({self.slots}) and bodies ({self.bodies}), "
+                f"not {self.population}"
+            )
+        if self.keep > self.slots:
+            raise UsageError(f"keep must be at most the {self.slots} slots, not {self.keep}")
+
+    def _check_shares(self, whole: str, size: int, part: str, count: int) -> None:
+        if size % count:
+            raise UsageError(f"{size} {whole} are no multiple of the {count} {part}")
+
+    @property
+    def group(self) -> int:
+        """Slots that finish at once, m."""
+        return self.slots // self.phases
+
+    @property
+    def num_updates(self) -> int:
+        """Phases of the whole evolution, until the last life has ended."""
+        return self.bodies // self.group + self.phases - 1
+
+    @property
+    def founders(self) -> int:
+        """Bodies without a parent."""
+        return self.bodies if self.scheme == "random" else self.population
+
+    @property
+    def iterations_per_update(self) -> int:
+        """Of PPO, in a phase."""
+        return self.life.iterations // self.phases
+
+    @property
+    def frames_per_update(self) -> int:
+        """Environment steps of a phase, those of slots that wait for a body included."""
+        return self.slots * self.iterations_per_update * self.life.batch
+
+    def make_environment(self) -> ControlEnvironment:
+        """The environment of the terrain."""
+        return TERRAINS[self.terrain]()
 
 
 class Hyper(NamedTuple):

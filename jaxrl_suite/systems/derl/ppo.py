@@ -19,14 +19,20 @@ from jaxrl_suite.envs.base import ControlEnvironment
 from jaxrl_suite.nets.mlp import Critic, GaussianActor, masked_orthogonal
 from jaxrl_suite.ops import running
 from jaxrl_suite.ops.gae import gae
-from jaxrl_suite.systems.derl.config import Config, Hyper
+from jaxrl_suite.systems.derl.config import Hyper, Life
 
 PyTree = Any
 
 
-class Masks(NamedTuple):
-    """What of the padded vectors belongs to a body: observation [D], action [A]; 1 or 0."""
+class Body(NamedTuple):
+    """Who learns.
 
+    task: what its environments are told, see :class:`ControlEnvironment`.
+    observation: [D], 1 for entries of its proprioception that are its own, 0 for padding.
+    action: [A], the same for actions.
+    """
+
+    task: PyTree
     observation: jax.Array
     action: jax.Array
 
@@ -39,9 +45,10 @@ class BodyState(NamedTuple):
     inputs, rewards: normalisers.
     discounted: [N], discounted sum of rewards, whose spread scales rewards.
     env: states of the N environments.
-    observation: [N, D], normalised.
-    scores: [E], of the last episodes that ended, NaN where there was none.
-    curve: [I], mean of `scores` after every iteration, NaN for those to come.
+    observation: of each key [N, D], as the networks see it.
+    recent: outcomes [E] of the last episodes that ended, NaN where there was none.
+    curves: [I], the means of `recent` after every iteration, NaN for those to come; before the
+      first episode has ended, the means of those under way.
     iteration: int32 [].
     key: random key.
     """
@@ -52,9 +59,9 @@ class BodyState(NamedTuple):
     rewards: running.Running
     discounted: jax.Array
     env: PyTree
-    observation: jax.Array
-    scores: jax.Array
-    curve: jax.Array
+    observation: dict[str, jax.Array]
+    recent: dict[str, jax.Array]
+    curves: dict[str, jax.Array]
     iteration: jax.Array
     key: jax.Array
 
@@ -62,7 +69,7 @@ class BodyState(NamedTuple):
 class Batch(NamedTuple):
     """Of an iteration, [T, N, ...] or [T N, ...]."""
 
-    observation: jax.Array
+    observation: dict[str, jax.Array]
     action: jax.Array
     log_prob: jax.Array
     value: jax.Array
@@ -71,50 +78,54 @@ class Batch(NamedTuple):
 
 
 _ADAM = optax.scale_by_adam(eps=1e-5)
+PROPRIOCEPTIVE = "proprioceptive"  # the key of what a body senses of itself
 
 
-def _networks(env: ControlEnvironment, config: Config) -> tuple[GaussianActor, Critic]:
-    return GaussianActor(env.action_size, config.hidden), Critic(config.hidden)
+def _networks(env: ControlEnvironment, life: Life) -> tuple[GaussianActor, Critic]:
+    return GaussianActor(env.action_size, life.hidden), Critic(life.hidden)
 
 
-def _flat(observation: dict[str, jax.Array]) -> jax.Array:
-    """The one vector that these environments show."""
-    return observation["proprioceptive"]
+def _shown(
+    hyper: Hyper, body: Body, inputs: running.Running, observation: dict[str, jax.Array]
+) -> dict[str, jax.Array]:
+    """What the networks see [N, ...]: proprioception is normalised and masked, the rest is raw."""
+    own = (
+        running.normalised(inputs, observation[PROPRIOCEPTIVE], hyper.input_clip)
+        * body.observation[None]
+    )
+    return observation | {PROPRIOCEPTIVE: own}
 
 
 def init(
-    env: ControlEnvironment,
-    config: Config,
-    hyper: Hyper,
-    task: PyTree,
-    masks: Masks,
-    key: jax.Array,
+    env: ControlEnvironment, life: Life, hyper: Hyper, body: Body, key: jax.Array
 ) -> BodyState:
     """A body that has learned nothing."""
-    actor, critic = _networks(env, config)
+    actor, critic = _networks(env, life)
     keys = jax.random.split(key, 6)
-    size = env.observation_sizes["proprioceptive"]
+    empty = {name: jnp.zeros(size) for name, size in env.observation_sizes.items()}
     params = {}
     for name, network, one, two in (
         ("actor", actor, keys[0], keys[1]),
         ("critic", critic, keys[2], keys[3]),
     ):
-        made = network.init(one, jnp.zeros(size))["params"]
-        first = masked_orthogonal(two, masks.observation, config.hidden[0])
-        params[name] = made | {"Dense_0": made["Dense_0"] | {"kernel": first}}
+        made = network.init(one, empty)["params"]
+        first = masked_orthogonal(two, body.observation, life.hidden[0])
+        layer = f"{PROPRIOCEPTIVE}_0"
+        params[name] = made | {layer: made[layer] | {"kernel": first}}
     reset = jax.vmap(env.reset, in_axes=(0, None))
-    states, seen = reset(jax.random.split(keys[4], config.num_envs), task)
-    inputs = running.seen(running.start((size,)), _flat(seen))
+    states, seen = reset(jax.random.split(keys[4], life.num_envs), body.task)
+    inputs = running.seen(running.start(body.observation.shape), seen[PROPRIOCEPTIVE])
+    names = jax.eval_shape(jax.vmap(env.outcomes), states)
     return BodyState(
         params,
         _ADAM.init(params),
         inputs,
         running.start(),
-        jnp.zeros(config.num_envs),
+        jnp.zeros(life.num_envs),
         states,
-        running.normalised(inputs, _flat(seen), hyper.input_clip) * masks.observation[None],
-        jnp.full(config.last_episodes, jnp.nan),
-        jnp.full(config.iterations, jnp.nan),
+        _shown(hyper, body, inputs, seen),
+        {name: jnp.full(life.last_episodes, jnp.nan) for name in names},
+        {name: jnp.full(life.iterations, jnp.nan) for name in names},
         jnp.zeros((), jnp.int32),
         keys[5],
     )
@@ -132,30 +143,27 @@ def entropy(log_std: jax.Array, mask: jax.Array) -> jax.Array:
     return jnp.sum(each * mask) / jnp.maximum(jnp.sum(mask), 1.0)
 
 
-def pushed(scores: jax.Array, score: jax.Array, ended: jax.Array) -> jax.Array:
-    """The last scores [E], oldest first, with those of the environments [N] that have ended."""
-    every = jnp.concatenate([scores, score])
-    there = jnp.concatenate([jnp.ones_like(scores, bool), ended])
+def pushed(
+    recent: dict[str, jax.Array], outcomes: dict[str, jax.Array], ended: jax.Array
+) -> dict[str, jax.Array]:
+    """The last outcomes [E], oldest first, with those of the environments [N] that have ended."""
+    size = next(iter(recent.values())).shape[0]
+    there = jnp.concatenate([jnp.ones(size, bool), ended])
     # Those that count, in order, last; the others before them.
-    order = jnp.argsort(there, stable=True)
-    return every[order][-scores.shape[0] :]
+    last = jnp.argsort(there, stable=True)[-size:]
+    return {name: jnp.concatenate([x, outcomes[name]])[last] for name, x in recent.items()}
 
 
 def _rollout(
-    env: ControlEnvironment,
-    config: Config,
-    hyper: Hyper,
-    task: PyTree,
-    masks: Masks,
-    state: BodyState,
+    env: ControlEnvironment, life: Life, hyper: Hyper, body: Body, state: BodyState
 ) -> tuple[BodyState, Batch, Metrics]:
     """Plays an iteration with the policy as it is."""
-    actor, critic = _networks(env, config)
+    actor, critic = _networks(env, life)
     step, reset = (
         jax.vmap(f, in_axes=axes)
         for f, axes in ((env.step, (0, 0, 0, None)), (env.reset, (0, None)))
     )
-    mask = masks.action[None]
+    mask = body.action[None]
 
     def act(carry: BodyState, key: jax.Array) -> tuple[BodyState, tuple]:
         noise, moving, fresh = jax.random.split(key, 3)
@@ -164,14 +172,14 @@ def _rollout(
         draw = jax.random.normal(noise, mean.shape)
         action = (mean + jnp.exp(log_std)[None] * draw) * mask
         chosen = log_prob(mean, log_std[None], action, mask)
-        many = lambda k: jax.random.split(k, config.num_envs)  # noqa: E731
-        moved, told = step(carry.env, action, many(moving), task)
+        many = lambda k: jax.random.split(k, life.num_envs)  # noqa: E731
+        moved, told = step(carry.env, action, many(moving), body.task)
         ended = told.terminated | told.truncated
-        begun, first = reset(many(fresh), task)
+        begun, first = reset(many(fresh), body.task)
         pick = lambda a, b: jnp.where(ended.reshape(-1, *[1] * (a.ndim - 1)), a, b)  # noqa: E731
         after = jax.tree.map(pick, begun, moved)
-        seen = pick(_flat(first), _flat(told.observation))
-        inputs = running.seen(carry.inputs, seen)
+        seen = jax.tree.map(pick, first, told.observation)
+        inputs = running.seen(carry.inputs, seen[PROPRIOCEPTIVE])
         discounted = carry.discounted * hyper.discount + told.reward
         rewards = running.seen(carry.rewards, discounted)
         reward = running.scaled(rewards, told.reward, hyper.reward_clip)
@@ -180,17 +188,14 @@ def _rollout(
             rewards=rewards,
             discounted=jnp.where(ended, 0.0, discounted),
             env=after,
-            observation=running.normalised(inputs, seen, hyper.input_clip)
-            * masks.observation[None],
-            scores=pushed(carry.scores, env.score(moved), ended),
+            observation=_shown(hyper, body, inputs, seen),
+            recent=pushed(carry.recent, jax.vmap(env.outcomes)(moved), ended),
         )
         row = (carry.observation, action, chosen, value, reward, ended, told.truncated)
         return after, row
 
     key, now = jax.random.split(state.key)
-    state, rows = jax.lax.scan(
-        act, state._replace(key=key), jax.random.split(now, config.num_steps)
-    )
+    state, rows = jax.lax.scan(act, state._replace(key=key), jax.random.split(now, life.num_steps))
     observation, action, chosen, value, reward, ended, cut = rows
     last = critic.apply({"params": state.params["critic"]}, state.observation)
     values = jnp.concatenate([value, last[None]])
@@ -204,7 +209,7 @@ def _rollout(
 def loss(
     networks: tuple[GaussianActor, Critic],
     hyper: Hyper,
-    masks: Masks,
+    body: Body,
     params: PyTree,
     batch: Batch,
 ) -> tuple[jax.Array, Metrics]:
@@ -217,13 +222,13 @@ def loss(
     actor, critic = networks
     mean, log_std = actor.apply({"params": params["actor"]}, batch.observation)
     value = critic.apply({"params": params["critic"]}, batch.observation)
-    log_ratio = log_prob(mean, log_std[None], batch.action, masks.action[None]) - batch.log_prob
+    log_ratio = log_prob(mean, log_std[None], batch.action, body.action[None]) - batch.log_prob
     ratio = jnp.exp(log_ratio)
     bounded = jnp.clip(ratio, 1.0 - hyper.clip, 1.0 + hyper.clip)
     policy = -jnp.mean(jnp.minimum(ratio * batch.advantage, bounded * batch.advantage))
     near = batch.value + jnp.clip(value - batch.value, -hyper.clip, hyper.clip)
     errors = jnp.maximum((value - batch.target) ** 2, (near - batch.target) ** 2)
-    spread = entropy(log_std, masks.action)
+    spread = entropy(log_std, body.action)
     total = policy + hyper.value_weight * 0.5 * jnp.mean(errors) - hyper.entropy_weight * spread
     return total, {
         "policy_loss": policy,
@@ -235,23 +240,23 @@ def loss(
 
 def _learn(
     env: ControlEnvironment,
-    config: Config,
+    life: Life,
     hyper: Hyper,
-    masks: Masks,
+    body: Body,
     state: BodyState,
     batch: Batch,
 ) -> tuple[BodyState, Metrics]:
     """Epochs of minibatches, until the policy has moved too far."""
-    networks = _networks(env, config)
-    left = config.iterations - state.iteration  # 0 at the end, to the last bit
-    rate = hyper.learning_rate * left / config.iterations
-    size = config.batch // config.minibatches
+    networks = _networks(env, life)
+    left = life.iterations - state.iteration  # 0 at the end, to the last bit
+    rate = hyper.learning_rate * left / life.iterations
+    size = life.batch // life.minibatches
 
     def update(carry: tuple, rows: jax.Array) -> tuple[tuple, Metrics]:
         params, optimiser, stopped = carry
         part = jax.tree.map(lambda x: x[rows], batch)
         gradient, told = jax.grad(loss, argnums=3, has_aux=True)(
-            networks, hyper, masks, params, part
+            networks, hyper, body, params, part
         )
         stopped = stopped | (told["kl"] > hyper.max_kl)
         norm = optax.tree.norm(gradient)
@@ -263,8 +268,8 @@ def _learn(
         params, optimiser = jax.tree.map(keep, (params, optimiser), (moved, moments))
         return (params, optimiser, stopped), told | {"stopped": stopped.astype(jnp.float32)}
 
-    key, *orders = jax.random.split(state.key, 1 + config.epochs)
-    rows = jnp.concatenate([jax.random.permutation(k, config.batch) for k in orders])
+    key, *orders = jax.random.split(state.key, 1 + life.epochs)
+    rows = jnp.concatenate([jax.random.permutation(k, life.batch) for k in orders])
     begin = state.params, state.optimiser, jnp.zeros((), bool)
     (params, optimiser, _), told = jax.lax.scan(update, begin, rows.reshape(-1, size))
     metrics = {name: jnp.mean(x) for name, x in told.items()}
@@ -272,31 +277,29 @@ def _learn(
 
 
 def iterate(
-    env: ControlEnvironment,
-    config: Config,
-    hyper: Hyper,
-    task: PyTree,
-    masks: Masks,
-    state: BodyState,
+    env: ControlEnvironment, life: Life, hyper: Hyper, body: Body, state: BodyState
 ) -> tuple[BodyState, Metrics]:
     """One iteration of a body's life: experience, then learning from it."""
-    state, batch, played = _rollout(env, config, hyper, task, masks, state)
-    batch = jax.tree.map(lambda x: x.reshape(config.batch, *x.shape[2:]), batch)
+    state, batch, played = _rollout(env, life, hyper, body, state)
+    batch = jax.tree.map(lambda x: x.reshape(life.batch, *x.shape[2:]), batch)
     advantage = batch.advantage - jnp.mean(batch.advantage)
     batch = batch._replace(advantage=advantage / (jnp.std(batch.advantage) + 1e-5))
-    state, learned = _learn(env, config, hyper, masks, state, batch)
-    score = jnp.nanmean(state.scores)
-    state = state._replace(
-        curve=state.curve.at[state.iteration].set(score), iteration=state.iteration + 1
-    )
-    return state, played | learned | {"score": score}
+    state, learned = _learn(env, life, hyper, body, state, batch)
+    told = jax.vmap(env.outcomes)(state.env)  # before the first episode has ended, of those at hand
+    told = {
+        name: jnp.where(jnp.all(jnp.isnan(x)), jnp.mean(told[name]), jnp.nanmean(x))
+        for name, x in state.recent.items()
+    }
+    curves = {name: x.at[state.iteration].set(told[name]) for name, x in state.curves.items()}
+    state = state._replace(curves=curves, iteration=state.iteration + 1)
+    return state, played | learned | told
 
 
-def fitness(config: Config, state: BodyState) -> jax.Array:
+def fitness(life: Life, state: BodyState) -> jax.Array:
     """Mean of the last reports of a body's life, []; minus infinity if something is not finite.
 
     differs: the original truncates it to a whole number, which makes ties.
     """
-    last = jnp.mean(state.curve[-config.window :])
+    last = jnp.mean(state.curves["score"][-life.window :])
     leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(state.params)]
     return jnp.where(jnp.all(jnp.stack(leaves)) & jnp.isfinite(last), last, -jnp.inf)

@@ -13,7 +13,7 @@ import pytest
 from jaxrl_suite import physics
 from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal import ORIGINAL
-from jaxrl_suite.envs.unimal.flat import PHYSICS_STEPS, TIME_LIMIT, WalkState, fall_height
+from jaxrl_suite.envs.unimal.episode import PHYSICS_STEPS, TIME_LIMIT, Episode, fall_height
 from jaxrl_suite.envs.unimal.observation import mask
 from tests.envs.unimal.bodies import population
 
@@ -114,7 +114,7 @@ def compare(model, data, body: physics.Model, seen: np.ndarray) -> None:
         np.testing.assert_allclose(seen[66 + 2 * (link - 1) :][:2], local[:2], atol=1e-4)
 
 
-def single(i: int = 0) -> tuple[physics.Scene, WalkState]:
+def single(i: int = 0) -> tuple[physics.Scene, Episode]:
     scene = jax.tree.map(lambda x: x[i], scenes())
     return scene, ENV.reset(jax.random.key(0), scene)[0]
 
@@ -162,6 +162,26 @@ def test_scores_add_up_to_the_way() -> None:
         state, _ = step(state, jnp.full((BODIES, 20), 0.8), keys(t), scenes())
     metres = np.asarray(state.physics.q[:, 0]) - start
     np.testing.assert_allclose(state.score, 50 * metres, rtol=1e-3, atol=1e-3)
+
+
+def test_work_and_effort_are_summed_up() -> None:
+    """Torque is gear times the clipped action; work is torque times rate, physics step by step."""
+    reset, step = compiled()
+    state, _ = reset(keys(3), scenes())
+    model = scenes().model
+    control = jnp.concatenate([jnp.zeros((BODIES, 6)), jnp.full((BODIES, 20), -2.0)], axis=1)
+    torque = np.asarray(model.gear)  # the action is twice as much as a motor gives
+    simulate = jax.jit(jax.vmap(physics.simulator(unimal.SIZES, unimal.OPTIONS).step))
+    at, work = state.physics, np.zeros(BODIES)
+    for _ in range(2):
+        state, _ = step(state, control[:, 6:], keys(0), scenes())
+        for _ in range(PHYSICS_STEPS):
+            at, _ = simulate(scenes(), at, control * model.dof_mask)
+            work += 0.005 * (torque * np.abs(np.asarray(at.v))).sum(1)
+    told = ENV.outcomes(state)
+    np.testing.assert_allclose(told["effort"], 2 * torque.sum(1), rtol=1e-5)
+    np.testing.assert_allclose(told["work"], work / np.asarray(model.mass).sum(1), rtol=1e-3)
+    np.testing.assert_array_equal(told["length"], 2)
 
 
 def test_reset_noise_is_small_and_differs() -> None:

@@ -1,5 +1,6 @@
 """The inner loop on environments whose answers are known, and its masks, clocks and aborts."""
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -11,12 +12,12 @@ import pytest
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.base import ControlEnvironment, TimeStep
 from jaxrl_suite.nets.mlp import masked_orthogonal
-from jaxrl_suite.systems.derl import Config, Hyper, Masks, fitness, init, iterate
-from jaxrl_suite.systems.derl.ppo import _rollout, entropy, log_prob, pushed
+from jaxrl_suite.systems.derl import Body, Hyper, Life, fitness, init, iterate
+from jaxrl_suite.systems.derl.ppo import BodyState, _rollout, entropy, log_prob, pushed
 
 SIZE, ACTIONS, LENGTH = 6, 3, 5
-MASKS = Masks(jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([1.0, 1, 0]))
-CONFIG = Config(num_envs=8, num_steps=16, iterations=60, minibatches=4, window=5)
+OBSERVED, ACTED = jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([1.0, 1, 0])
+LIFE = Life(num_envs=8, num_steps=16, iterations=60, minibatches=4, window=5)
 HYPER = Hyper(learning_rate=3e-3)
 
 
@@ -49,15 +50,19 @@ def aiming(cut: bool = True) -> ControlEnvironment:
         return Aim(count, state.score + reward, sign), TimeStep(see(sign), reward, *ends)
 
     sizes = {"proprioceptive": SIZE}
-    return ControlEnvironment(reset, step, sizes, ACTIONS, lambda state: state.score)
+    return ControlEnvironment(reset, step, sizes, ACTIONS, lambda state: {"score": state.score})
 
 
 ENV = aiming()
 TARGETS = jnp.array([[0.7, -0.4], [-0.5, 0.2]])
 
 
-def start(task: jax.Array, seed: int = 0, **changes) -> object:
-    return init(ENV, CONFIG, HYPER._replace(**changes), task, MASKS, jax.random.key(seed))
+def body(task: jax.Array) -> Body:
+    return Body(task, OBSERVED, ACTED)
+
+
+def start(task: jax.Array, seed: int = 0) -> BodyState:
+    return init(ENV, LIFE, HYPER, body(task), jax.random.key(seed))
 
 
 @functools.cache
@@ -65,29 +70,34 @@ def lives() -> tuple:
     """Two bodies with other targets, in one program."""
 
     def live(task: jax.Array, key: jax.Array) -> tuple:
-        state = init(ENV, CONFIG, HYPER, task, MASKS, key)
-        step = lambda s, _: iterate(ENV, CONFIG, HYPER, task, MASKS, s)  # noqa: E731
-        return jax.lax.scan(step, state, length=CONFIG.iterations)
+        state = init(ENV, LIFE, HYPER, body(task), key)
+        step = lambda s, _: iterate(ENV, LIFE, HYPER, body(task), s)  # noqa: E731
+        return jax.lax.scan(step, state, length=LIFE.iterations)
 
     return jax.jit(jax.vmap(live))(TARGETS, jax.random.split(jax.random.key(1), 2))
 
 
 def test_each_body_learns_its_own_target() -> None:
     states, metrics = lives()
-    random, last = np.asarray(states.curve[:, 0]), np.asarray(states.curve[:, -1])
+    random, last = (
+        np.asarray(states.curves["score"][:, 0]),
+        np.asarray(states.curves["score"][:, -1]),
+    )
     # Five steps of two actions: noise of variance 1 costs 10 an episode, and off-target more.
     assert (random < -8).all()
     assert (last > 0.4 * random).all()
     assert (np.asarray(metrics["entropy"][:, -1]) < np.asarray(metrics["entropy"][:, 0])).all()
     np.testing.assert_allclose(
-        jax.vmap(lambda s: fitness(CONFIG, s))(states), states.curve[:, -5:].mean(1), rtol=1e-6
+        jax.vmap(lambda s: fitness(LIFE, s))(states),
+        states.curves["score"][:, -5:].mean(1),
+        rtol=1e-6,
     )
 
 
 def test_a_population_is_its_bodies() -> None:
     """One alone does what it does among others."""
-    step = jax.jit(lambda s, t: iterate(ENV, CONFIG, HYPER, t, MASKS, s))
-    together = jax.jit(jax.vmap(lambda s, t: iterate(ENV, CONFIG, HYPER, t, MASKS, s)))
+    step = jax.jit(lambda s, t: iterate(ENV, LIFE, HYPER, body(t), s))
+    together = jax.jit(jax.vmap(lambda s, t: iterate(ENV, LIFE, HYPER, body(t), s)))
     alone = [start(TARGETS[i], i) for i in range(2)]
     joined = jax.tree.map(lambda *x: jnp.stack(x), *alone)
     for _ in range(2):
@@ -105,11 +115,11 @@ def test_a_population_is_its_bodies() -> None:
 def test_padding_is_never_learned_from() -> None:
     states, _ = lives()
     for name in ("actor", "critic"):
-        kernel = np.asarray(states.params[name]["Dense_0"]["kernel"])
+        kernel = np.asarray(states.params[name]["proprioceptive_0"]["kernel"])
         assert (kernel[:, 4:] == 0).all()
         assert np.abs(kernel[:, :2]).min() > 0
     assert (np.asarray(states.params["actor"]["log_std"])[:, 2] == 0).all()
-    assert (np.asarray(states.observation)[..., 4:] == 0).all()
+    assert (np.asarray(states.observation["proprioceptive"])[..., 4:] == 0).all()
 
 
 def test_network_is_as_large_as_the_originals() -> None:
@@ -119,11 +129,9 @@ def test_network_is_as_large_as_the_originals() -> None:
         ENV.reset(key, task)[0],
         {"proprioceptive": jnp.zeros(58)},
     )
-    masks = Masks(jnp.ones(58), jnp.ones(12))
+    whole = Body(TARGETS[0], jnp.ones(58), jnp.ones(12))
     state = jax.eval_shape(
-        lambda: init(
-            env._replace(reset=wide), Config(), HYPER, TARGETS[0], masks, jax.random.key(0)
-        )
+        lambda: init(env._replace(reset=wide), Life(), HYPER, whole, jax.random.key(0))
     )
     assert sum(x.size for x in jax.tree.leaves(state.params)) == 16_729
 
@@ -156,7 +164,7 @@ def test_log_prob_and_entropy_are_those_of_the_actions_in_use() -> None:
 def test_too_large_a_step_ends_learning() -> None:
     """max_kl below 0 stops before the first update, a little above it after some."""
     begin = start(TARGETS[0])
-    step = jax.jit(lambda s, h: iterate(ENV, CONFIG, h, TARGETS[0], MASKS, s))
+    step = jax.jit(lambda s, h: iterate(ENV, LIFE, h, body(TARGETS[0]), s))
     same, told = step(begin, HYPER._replace(max_kl=-1.0))
     for a, b in zip(jax.tree.leaves(same.params), jax.tree.leaves(begin.params), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -170,10 +178,10 @@ def test_too_large_a_step_ends_learning() -> None:
 def test_a_time_limit_teaches_nothing_and_an_end_does() -> None:
     for cut in (True, False):
         env = aiming(cut)
-        state = init(env, CONFIG, HYPER, TARGETS[0], MASKS, jax.random.key(0))
-        _, batch, told = _rollout(env, CONFIG, HYPER, TARGETS[0], MASKS, state)
-        last = np.arange(CONFIG.num_steps) % LENGTH == LENGTH - 1
-        assert int(told["episodes"]) == last.sum() * CONFIG.num_envs
+        state = init(env, LIFE, HYPER, body(TARGETS[0]), jax.random.key(0))
+        _, batch, told = _rollout(env, LIFE, HYPER, body(TARGETS[0]), state)
+        last = np.arange(LIFE.num_steps) % LENGTH == LENGTH - 1
+        assert int(told["episodes"]) == last.sum() * LIFE.num_envs
         advantage = np.asarray(batch.advantage)
         assert (advantage[last] == 0).all() == cut
         assert (advantage[~last] != 0).all()
@@ -181,26 +189,37 @@ def test_a_time_limit_teaches_nothing_and_an_end_does() -> None:
 
 
 def test_scores_are_kept_in_order() -> None:
-    scores = jnp.array([jnp.nan, 1.0, 2.0])
+    scores = {"score": jnp.array([jnp.nan, 1.0, 2.0]), "length": jnp.array([jnp.nan, 5.0, 6.0])}
     ended = jnp.array([True, False, True, False])
-    new = jnp.array([3.0, 9.0, 4.0, 9.0])
-    np.testing.assert_array_equal(pushed(scores, new, ended), [2.0, 3.0, 4.0])
-    np.testing.assert_array_equal(pushed(scores, new, ended & False), scores)
-    np.testing.assert_array_equal(pushed(scores, new, ended | True), [9.0, 4.0, 9.0])
+    new = {"score": jnp.array([3.0, 9.0, 4.0, 9.0]), "length": jnp.array([7.0, 0.0, 8.0, 0.0])}
+    kept = pushed(scores, new, ended)
+    np.testing.assert_array_equal(kept["score"], [2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(kept["length"], [6.0, 7.0, 8.0])
+    np.testing.assert_array_equal(pushed(scores, new, ended & False)["score"], scores["score"])
+    np.testing.assert_array_equal(pushed(scores, new, ended | True)["score"], [9.0, 4.0, 9.0])
+
+
+def test_before_the_first_episode_has_ended_those_under_way_count() -> None:
+    short = dataclasses.replace(LIFE, num_steps=2)
+    state = init(ENV, short, HYPER, body(TARGETS[0]), jax.random.key(0))
+    state, told = jax.jit(lambda s: iterate(ENV, short, HYPER, body(TARGETS[0]), s))(state)
+    assert int(told["episodes"]) == 0
+    under_way = np.asarray(state.env.score).mean()
+    np.testing.assert_allclose(state.curves["score"][0], under_way, rtol=1e-6)
 
 
 def test_the_rate_falls_to_nothing() -> None:
     begin = start(TARGETS[0])
-    step = jax.jit(lambda s: iterate(ENV, CONFIG, HYPER, TARGETS[0], MASKS, s)[0])
-    for done in (0, CONFIG.iterations // 2, CONFIG.iterations):
+    step = jax.jit(lambda s: iterate(ENV, LIFE, HYPER, body(TARGETS[0]), s)[0])
+    for done in (0, LIFE.iterations // 2, LIFE.iterations):
         state = begin._replace(iteration=jnp.asarray(done, jnp.int32))
         moved = np.abs(
-            step(state).params["actor"]["Dense_2"]["kernel"]
-            - state.params["actor"]["Dense_2"]["kernel"]
+            step(state).params["actor"]["Dense_0"]["kernel"]
+            - state.params["actor"]["Dense_0"]["kernel"]
         ).max()
         if done == 0:
             first = moved
-        elif done == CONFIG.iterations:
+        elif done == LIFE.iterations:
             assert moved == 0
         else:
             assert 0 < moved < first
@@ -209,13 +228,16 @@ def test_the_rate_falls_to_nothing() -> None:
 def test_a_body_that_is_not_finite_is_worth_least() -> None:
     states, _ = lives()
     state = jax.tree.map(lambda x: x[0], states)
-    assert np.isfinite(fitness(CONFIG, state))
-    broken = state.params["critic"]["Dense_0"]["bias"].at[0].set(jnp.nan)
-    params = {**state.params, "critic": {**state.params["critic"], "Dense_0": {"bias": broken}}}
-    assert fitness(CONFIG, state._replace(params=params)) == -np.inf
-    # Nor is one that never finished an episode.
-    none = state._replace(curve=jnp.full_like(state.curve, jnp.nan))
-    assert fitness(CONFIG, none) == -np.inf
+    assert np.isfinite(fitness(LIFE, state))
+    broken = state.params["critic"]["proprioceptive_0"]["bias"].at[0].set(jnp.nan)
+    params = {
+        **state.params,
+        "critic": {**state.params["critic"], "proprioceptive_0": {"bias": broken}},
+    }
+    assert fitness(LIFE, state._replace(params=params)) == -np.inf
+    # Nor is one whose scores are not.
+    none = {"score": jnp.full_like(state.curves["score"], jnp.nan)}
+    assert fitness(LIFE, state._replace(curves=none)) == -np.inf
 
 
 @pytest.mark.parametrize(
@@ -228,4 +250,4 @@ def test_a_body_that_is_not_finite_is_worth_least() -> None:
 )
 def test_sizes_that_do_not_go_together_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Config(**{"num_envs": 3, **changes} if "num_steps" in changes else changes)
+        Life(**{"num_envs": 3, **changes} if "num_steps" in changes else changes)
