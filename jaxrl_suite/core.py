@@ -63,6 +63,17 @@ class SystemState(NamedTuple):
     num_updates: jax.Array  # int32 [], updates made so far
 
 
+class History(NamedTuple):
+    """Rows that a run only ever adds to, such as the bodies of an evolution.
+
+    columns: arrays with a leading axis of all rows that there will be.
+    count: int32 [], rows that are complete; they never change again.
+    """
+
+    columns: dict[str, jax.Array]
+    count: jax.Array
+
+
 class System(NamedTuple):
     """What users hold: a closed loop on the device.
 
@@ -73,6 +84,7 @@ class System(NamedTuple):
     frames_per_update: environment frames that one update consumes.
     spec: prefix tree of PartitionSpec over the state, for a mesh with the axis DATA_AXIS.
     evaluates_on_host: `evaluate` plays on the host and cannot be compiled.
+    history: ``SystemState -> History``, mirrored to a file of the run; None without one.
     """
 
     init: Callable[..., SystemState]
@@ -81,6 +93,7 @@ class System(NamedTuple):
     frames_per_update: int
     spec: PyTree
     evaluates_on_host: bool = False
+    history: Callable[[SystemState], History] | None = None
 
 
 class Actor(Protocol):

@@ -33,7 +33,8 @@ class SystemCommands(NamedTuple):
     make: ``(config, hyper, seed) -> System or HostSystem``; the seed is for what lives outside of
         the state.
     headline: the metric to show while training.
-    warm_start: ``(state, params, reset_heads=False) -> state``, for ``--init-from``.
+    warm_start: ``(state, params, reset_heads=False) -> state``, for ``--init-from``; None where a
+      run cannot begin with another's parameters.
     eval_options: dataclass of the options of ``jaxrl eval``.
     evaluate: ``(Loaded, options) -> list of lines``; prints nothing, writes into the run.
     render_options: dataclass of the options of ``jaxrl render``.
@@ -41,13 +42,15 @@ class SystemCommands(NamedTuple):
     report: ``(Page, Run) -> None``, adds the sections of one run.
     demo: ``short -> {name of a run: its setting}``.
     inventory: lines for ``jaxrl list``.
+    length: ``config -> updates`` that a run takes to its end; None where it may be of any length.
+    log_every: updates in one row of metrics unless a run says otherwise; 0 for a fortieth of it.
     """
 
     summary: str
     presets: dict[str, Preset]
     make: Callable[[Any, Any, int], System | HostSystem]
     headline: str
-    warm_start: Callable[..., SystemState]
+    warm_start: Callable[..., SystemState] | None
     eval_options: type
     evaluate: Callable[[Loaded, Any], list[str]]
     render_options: type
@@ -55,6 +58,8 @@ class SystemCommands(NamedTuple):
     report: Callable[[Page, Run], None]
     demo: Callable[[bool], dict[str, Preset]]
     inventory: Callable[[], list[str]]
+    length: Callable[[Any], int] | None = None
+    log_every: int = 0
 
 
 def _without_checkpoint(run: Run) -> str:
@@ -62,6 +67,13 @@ def _without_checkpoint(run: Run) -> str:
     if run.record.parent is None:
         return f"{why}; train it: jaxrl resume {run.path}"
     return f"{why}; delete it and start it again from {run.record.parent}"
+
+
+def check_least(options: Any, **least: int) -> None:
+    """Raises UsageError for an option below its least value."""
+    for name, bound in least.items():
+        if getattr(options, name) < bound:
+            raise UsageError(f"{name} must be at least {bound}, not {getattr(options, name)}")
 
 
 def seeded_key(seed: int) -> jax.Array:

@@ -5,12 +5,11 @@ import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
-from jaxrl_suite.cli.commands import Loaded, SystemCommands, seeded_key
+from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least, seeded_key
 from jaxrl_suite.core import Preset, UsageError
 from jaxrl_suite.envs import arcade, atari
 from jaxrl_suite.report import figures, stats, style, video
@@ -80,16 +79,10 @@ def _sides(config: Config, variants: str, split_name: str) -> list[tuple[str, st
     return [("trained on" if name in played else "never seen", name) for name in chosen]
 
 
-def _check_least(options: Any, **least: int) -> None:
-    for name, bound in least.items():
-        if getattr(options, name) < bound:
-            raise UsageError(f"{name} must be at least {bound}, not {getattr(options, name)}")
-
-
 def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     """Plays the chosen variants and writes the returns into the run."""
     config = loaded.config
-    _check_least(options, episodes=0)
+    check_least(options, episodes=0)
     sides = _sides(config, options.variants, options.split)
     names = [name for _, name in sides]
     config = dataclasses.replace(config, eval_episodes=options.episodes or config.eval_episodes)
@@ -125,7 +118,7 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
 def render(loaded: Loaded, options: RenderOptions) -> Path:
     """Plays the chosen variants side by side and writes a GIF."""
     config = loaded.config
-    _check_least(options, count=1, steps=1, fps=1)
+    check_least(options, count=1, steps=1, fps=1)
     names = [name for _, name in _sides(config, options.variants, options.split)]
     names = names[: options.count]
     film = _program(

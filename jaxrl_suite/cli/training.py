@@ -5,6 +5,7 @@ import datetime
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tyro
 from jax.sharding import Mesh
@@ -76,7 +77,7 @@ def train(arguments: list[str]) -> None:
     fields = [
         ("config", type(preset.config), preset.config),
         ("hyper", type(preset.hyper), preset.hyper),
-        ("num_updates", int, preset.num_updates),
+        ("num_updates", int, 0 if commands.length else preset.num_updates),
         ("seed", int, 0),
         ("name", str, ""),
         ("init_from", str, ""),
@@ -91,7 +92,7 @@ def train(arguments: list[str]) -> None:
     Attributes:
       config: what fixes the compiled program.
       hyper: numbers of the learning rule.
-      num_updates: length of the run.
+      num_updates: length of the run{"; 0 for all of it" if commands.length else ""}.
       seed: of everything random.
       name: of the run's directory; empty for preset and time.
       init_from: run whose newest parameters are the first ones (fine-tuning).
@@ -101,13 +102,27 @@ def train(arguments: list[str]) -> None:
     launch(
         name,
         preset_name,
-        Preset(options.config, options.hyper, options.num_updates),
+        Preset(
+            options.config,
+            options.hyper,
+            _length(commands, options.config, options.num_updates),
+        ),
         seed=options.seed,
         name=options.name or f"{preset_name}-{datetime.datetime.now():%Y%m%d-%H%M%S}",
         loop=options.loop,
         init_from=options.init_from,
         reset_heads=options.reset_heads,
     )
+
+
+def _length(commands: room.SystemCommands, config: Any, asked: int) -> int:
+    """Updates of a run: as many as asked for, or all of one that comes to an end by itself."""
+    if commands.length is None:
+        return asked
+    whole = commands.length(config)
+    if asked > whole:
+        raise UsageError(f"num_updates must be at most {whole}, where the run ends, not {asked}")
+    return asked or whole
 
 
 def launch(
@@ -140,11 +155,13 @@ def launch(
         raise UsageError(f"num_updates must be at least 1, not {preset.num_updates}")
     if reset_heads and not init_from:
         raise UsageError("fresh heads are what a new run has: --reset-heads goes with --init-from")
-    intervals = _intervals(loop, preset.num_updates)
+    commands = commands_of(system_name)
+    intervals = _intervals(loop, preset.num_updates, default=commands.log_every)
+    if init_from and commands.warm_start is None:
+        raise UsageError(f"{system_name} begins from nothing: leave --init-from out")
     _check_sinks(loop)
     mesh = _devices(loop)
     key = room.seeded_key(seed)  # no device may be touched before hosts have met
-    commands = commands_of(system_name)
     system = commands.make(preset.config, preset.hyper, seed)
     parent = open_run(init_from, root=loop.root) if init_from else None
     # All this before the directory is made: bad input leaves nothing behind.
@@ -213,6 +230,7 @@ def continue_run(
     loaded = room.load(run, commands, mesh, fresh=True)
     if num_updates:
         made = int(loaded.state.num_updates)
+        num_updates = _length(commands, loaded.config, num_updates)
         if num_updates < made:
             raise UsageError(f"{run.path} has made {made} updates: num_updates must be larger")
         with run.lock():
@@ -232,14 +250,20 @@ def _devices(loop: LoopOptions) -> Mesh | None:
 
 
 def _intervals(
-    loop: LoopOptions, num_updates: int, before: Mapping[str, int] | None = None
+    loop: LoopOptions,
+    num_updates: int,
+    before: Mapping[str, int] | None = None,
+    default: int = 0,
 ) -> dict[str, int]:
-    """Updates between rows, checkpoints and evaluations; `before` are those the run has had."""
+    """Updates between rows, checkpoints and evaluations.
+
+    `before` are those the run has had, `default` is the system's own for rows.
+    """
     before = before or {}
     for name in ("log_every", "checkpoint_every", "evaluate_every"):
         if getattr(loop, name) < 0:
             raise UsageError(f"{name} must be at least 0, not {getattr(loop, name)}")
-    log = loop.log_every or before.get("log_every") or max(1, num_updates // 40)
+    log = loop.log_every or before.get("log_every") or default or max(1, num_updates // 40)
     save = loop.checkpoint_every or before.get("checkpoint_every") or max(1, num_updates // 4)
     evaluate = loop.evaluate_every or before.get("evaluate_every") or 0
     # Rounded up to whole rows, because checkpoints and evaluations fall on one.

@@ -39,7 +39,7 @@ class Critic(nn.Module):
 
 
 def _layer(units: int, name: str | None = None) -> nn.Dense:
-    return nn.Dense(units, kernel_init=nn.initializers.orthogonal(), name=name)
+    return nn.Dense(units, kernel_init=orthogonal, name=name)
 
 
 def _torso(observation: dict[str, jax.Array], hidden: tuple[int, ...]) -> jax.Array:
@@ -54,17 +54,36 @@ def _torso(observation: dict[str, jax.Array], hidden: tuple[int, ...]) -> jax.Ar
     return nn.tanh(_layer(hidden[-1], "joined")(jnp.concatenate(ends, axis=-1)))
 
 
+_POLAR_STEPS = 50  # singular values grow by 3/2 a step: enough for any normal matrix
+
+
+def orthogonal(key: jax.Array, shape: tuple[int, int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+    """A random matrix with orthonormal rows, or columns if there are more rows; an initialiser.
+
+    The polar factor of a normal matrix, uniform over all such matrices, as the Q of a QR
+    decomposition is. Found by X <- 3/2 X - 1/2 X X' X from the matrix over its norm (Bjorck and
+    Bowie 1971), for products are quick in a batch and cannot stop XLA's threads: on a CPU two
+    batched LAPACK calls at once may each wait for the thread that the other one holds.
+    """
+    return _polar(jax.random.normal(key, shape, dtype))
+
+
 def masked_orthogonal(key: jax.Array, mask: jax.Array, units: int) -> jax.Array:
     """A first layer for padded inputs, [D, units]: orthogonal in the rows that are used, else 0.
 
-    What a layer of just the used inputs would begin with, a random matrix with orthonormal rows,
-    or columns if there are more rows: the polar factor of a normal matrix.
+    What a layer of just the used inputs would begin with, see :func:`orthogonal`.
 
     Args:
       key: random key.
       mask: [D], 1 for inputs in use.
       units: of the layer.
     """
-    normal = jax.random.normal(key, (mask.shape[0], units)) * mask[:, None]
-    left, _, right = jnp.linalg.svd(normal, full_matrices=False)
-    return (left @ right) * mask[:, None]
+    return _polar(jax.random.normal(key, (mask.shape[0], units)) * mask[:, None])
+
+
+def _polar(x: jax.Array) -> jax.Array:
+    def step(_: int, x: jax.Array) -> jax.Array:
+        return 1.5 * x - 0.5 * (x @ (x.T @ x))
+
+    with jax.default_matmul_precision("highest"):
+        return jax.lax.fori_loop(0, _POLAR_STEPS, step, x / jnp.linalg.norm(x))

@@ -254,7 +254,10 @@ def integrate(sizes: Sizes, options: Options, model: Model, state: State, now: F
     """Semi-implicit Euler, implicit in the joints' damping, as MuJoCo's."""
     step = options.timestep
     with jax.default_matmul_precision("highest"):
-        factor = jnp.linalg.cholesky(_damped(options, model, now.mass), symmetrize_input=False)
+        # After the solver, not beside it: on a CPU two batched LAPACK calls at once may each wait
+        # for the thread that the other one holds, for ever. 0 x is no 0 to XLA, x may be NaN.
+        mass = now.mass + 0.0 * now.acceleration[0]
+        factor = jnp.linalg.cholesky(_damped(options, model, mass), symmetrize_input=False)
         force = now.smooth_force + now.constraint_force
         rate = jax.scipy.linalg.cho_solve((factor, True), force)
     v = state.v + step * rate[: sizes.num_dofs] * model.dof_mask

@@ -46,6 +46,27 @@ def inclined(angle: float) -> Plane:
     )
 
 
+def bilinear(corners: jax.Array, share: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Height (m) and slopes [2] within a cell.
+
+    Args:
+      corners: [4], heights at (0, 0), (1, 0), (0, 1) and (1, 1) (m).
+      share: [2], where in the cell, each 0 to 1.
+      cell: [2], its sides (m).
+    """
+    (a, b, c, d), (x, y) = corners, share
+    height = a + x * (b - a) + y * (c - a) + x * y * (a - b - c + d)
+    slope_x = ((b - a) + y * (a - b - c + d)) / cell[0]
+    slope_y = ((c - a) + x * (a - b - c + d)) / cell[1]
+    return height, jnp.stack([slope_x, slope_y])
+
+
+def above(height: jax.Array, slopes: jax.Array, point: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Distance along the normal at the foot, (z - h) n_z, and the normal, where slopes are [2]."""
+    up = rotations.normalise(jnp.append(-slopes, 1.0))
+    return (point[2] - height) * up[2], up
+
+
 class HeightField(NamedTuple):
     """Heights on a grid, bilinear in between; beyond the border it goes on level.
 
@@ -61,18 +82,12 @@ class HeightField(NamedTuple):
     cell: jax.Array
 
     def __call__(self, point: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Distance along the normal at the foot, (z - h) n_z."""
+        """See :class:`Ground`."""
         last = jnp.array(self.heights.shape) - 1
         place = jnp.clip((point[:2] - self.corner) / self.cell, 0.0, last)
         low = jnp.minimum(place.astype(jnp.int32), last - 1)
-        x, y = place - low
         i, j = low
-        a, b = self.heights[i, j], self.heights[i + 1, j]
-        c, d = self.heights[i, j + 1], self.heights[i + 1, j + 1]
-        height = a + x * (b - a) + y * (c - a) + x * y * (a - b - c + d)
-        slope_x = ((b - a) + y * (a - b - c + d)) / self.cell[0]
-        slope_y = ((c - a) + x * (a - b - c + d)) / self.cell[1]
+        corners = [self.heights[i + a, j + b] for a, b in ((0, 0), (1, 0), (0, 1), (1, 1))]
+        height, slopes = bilinear(jnp.stack(corners), place - low, self.cell)
         inside = (point[:2] >= self.corner) & (point[:2] <= self.corner + last * self.cell)
-        slopes = jnp.where(inside, jnp.stack([slope_x, slope_y]), 0.0)
-        up = rotations.normalise(jnp.append(-slopes, 1.0))
-        return (point[2] - height) * up[2], up
+        return above(height, jnp.where(inside, slopes, 0.0), point)

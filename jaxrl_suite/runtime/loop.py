@@ -14,6 +14,7 @@ from jaxrl_suite.runtime import checkpoint, hosts
 from jaxrl_suite.runtime import mesh as meshes
 from jaxrl_suite.runtime.actors import ActorError
 from jaxrl_suite.runtime.chunk import Compiled, Fed
+from jaxrl_suite.runtime.history import NAME, HistoryFile
 from jaxrl_suite.runtime.interrupt import Interrupted, Signals
 from jaxrl_suite.runtime.metrics import MetricsFile, Row, Sink
 from jaxrl_suite.runtime.progress import Reporter, make_console, say
@@ -94,6 +95,7 @@ def fit(
             # A full disk shows itself here and not after the first interval.
             checkpoint.save(run.checkpoints, update, state)
         session.open_sinks(stack, update, sinks)
+        session.open_history(stack, state)
         stack.callback(session.close)
         state = session.compile(state, evaluate=evaluate_every > 0)
         label = f"{run.record.system}/{run.path.name}"
@@ -110,6 +112,7 @@ def fit(
             if evaluate_every and not problem and (last or update % evaluate_every == 0):
                 row |= session.evaluate(state, update)
             session.write(row)
+            session.write_history(state)
             reporter.update(row)
             if problem:
                 raise session.divergence(problem)
@@ -148,6 +151,7 @@ class _Session:
             system, mesh, self._compiled
         )
         self._sinks: list[Sink] = []
+        self._history: HistoryFile | None = None
         self._wall = 0.0  # s, of earlier sessions
 
     def open_sinks(self, stack: ExitStack, update: int, more: Sequence[Sink]) -> None:
@@ -158,6 +162,23 @@ class _Session:
             self._wall = file.last["wall_seconds"] if file.last else 0.0
             for sink in self._sinks:
                 stack.callback(sink.close)
+
+    def open_history(self, stack: ExitStack, state: SystemState) -> None:
+        """Opens the mirror of the system's history on process 0, cut back to `state`."""
+        of = getattr(self._system, "history", None)
+        if of is None:
+            return
+        record = self._run.record
+        identity = {"config": record.config, "hyper": record.hyper, "seed": record.seed}
+        path = self._run.path / NAME
+        self._history = hosts.on_main(lambda: HistoryFile(path, identity, of(state)))
+        if self._history is not None:
+            stack.callback(self._history.close)
+
+    def write_history(self, state: SystemState) -> None:
+        """Adds what the history has more now."""
+        if self._history is not None:
+            self._history.write(self._system.history(state))
 
     def compile(self, state: SystemState, *, evaluate: bool) -> SystemState:
         """Compiles what the run needs, ahead of time; returns the state on its devices."""

@@ -15,7 +15,7 @@ from experiments.results import ResultsFile
 from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal import CLEAN, ORIGINAL, Genotype
 from jaxrl_suite.envs.unimal.genotype import head, places
-from jaxrl_suite.envs.unimal.growth import TRIES, propose
+from jaxrl_suite.envs.unimal.growth import NUM_DRAWS, TRIES, propose
 from jaxrl_suite.envs.unimal.mutation import MIN_LIMBS
 from jaxrl_suite.envs.unimal.population import TARGETS, species
 from jaxrl_suite.envs.unimal.validity import nothing_collides
@@ -44,8 +44,8 @@ class Growth(NamedTuple):
 
 def growth(genotype: Genotype, key: jax.Array) -> Growth:
     """Tries as :func:`unimal.grow` does, and counts why they fail."""
-    keys = jax.random.split(key, TRIES)
-    tries = jax.vmap(lambda k: propose(ORIGINAL, genotype, k))(keys)
+    draws = jax.random.uniform(key, (TRIES, NUM_DRAWS))
+    tries = jax.vmap(lambda u: propose(ORIGINAL, genotype, u))(draws)
     sound = nothing_collides(ORIGINAL, genotype, places(ORIGINAL, genotype))
     valid = tries.valid & sound
     before = jnp.cumsum(valid) - valid == 0

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxrl_suite.envs.unimal import lattice
 from jaxrl_suite.envs.unimal.design import Design
+from jaxrl_suite.envs.unimal.draws import one_of, whole
 from jaxrl_suite.envs.unimal.genotype import (
     DENSITIES,
     GEARS,
@@ -28,6 +29,8 @@ from jaxrl_suite.envs.unimal.validity import (
 )
 
 TRIES = 50  # proposals of a growth; if all fail the body stays as it is
+NUM_JOINT_DRAWS = 5  # random numbers of a limb's joints,
+NUM_DRAWS = 5 + NUM_JOINT_DRAWS  # and of a proposal
 
 
 class Proposal(NamedTuple):
@@ -58,45 +61,41 @@ class Joints(NamedTuple):
     gear: jax.Array
 
 
-def random_joints(key: jax.Array, shape: tuple[int, ...] = ()) -> Joints:
-    """Uniform."""
-    axes, limits, gear = jax.random.split(key, 3)
+def random_joints(draws: jax.Array) -> Joints:
+    """Uniform, from numbers [..., NUM_JOINT_DRAWS] that are uniform in [0, 1)."""
     return Joints(
-        jax.random.randint(axes, shape, 0, 3),
-        jax.random.randint(limits, (*shape, 2), 0, len(RANGES)),
-        jax.random.randint(gear, (*shape, 2), 0, len(GEARS)),
+        whole(draws[..., 0], 3),
+        whole(draws[..., 1:3], len(RANGES)),
+        whole(draws[..., 3:5], len(GEARS)),
     )
 
 
-def random_density(key: jax.Array) -> jax.Array:
-    """int32 [2], of head and limbs."""
-    return jax.random.randint(key, (2,), 0, len(DENSITIES))
+def random_density(draws: jax.Array) -> jax.Array:
+    """int32 [2], of head and limbs, from two numbers that are uniform in [0, 1)."""
+    return whole(draws, len(DENSITIES))
 
 
-def _random_direction(key: jax.Array, *, fold: jax.Array) -> jax.Array:
+def _random_direction(draws: jax.Array, *, fold: jax.Array) -> jax.Array:
     """Uniform in both angles, so that a third of all limbs point down; theta <= 180 if folded."""
-    ring, turn = jax.random.split(key)
-    theta = jax.random.randint(turn, (), 0, lattice.NUM_THETAS)
+    ring, theta = whole(draws[0], 3), whole(draws[1], lattice.NUM_THETAS)
     theta = jnp.where(fold & (theta > 4), lattice.NUM_THETAS - theta, theta)
-    ring = jax.random.randint(ring, (), 0, 3)
     level, sloping = lattice.LEVEL + theta, lattice.SLOPING + theta
     return jnp.where(ring == 0, 0, jnp.where(ring == 1, level, sloping))
 
 
-def _attached(genotype: Genotype, key: jax.Array) -> tuple[Genotype, jax.Array, jax.Array]:
+def _attached(genotype: Genotype, draws: jax.Array) -> tuple[Genotype, jax.Array, jax.Array]:
     """With a limb more, or two: the body, the new slots int32 [2], and whether it could be done.
 
-    A single limb is in both slots.
+    A single limb is in both slots. The draws are [NUM_DRAWS].
     """
-    keys = jax.random.split(key, 5)
     slots = jnp.arange(NUM_SLOTS)
     sites = jnp.stack([genotype.alive, genotype.alive & (slots > 0)], axis=1).reshape(-1)
-    site = jax.random.categorical(keys[0], jnp.where(sites, 0.0, -jnp.inf))
+    site = one_of(draws[0], sites)
     parent, site = site // 2, jnp.where(site < 2, MIDDLE, site % 2)
     across = genotype.partner[parent] != parent  # one on each of a pair
-    two = across | jax.random.bernoulli(keys[1])
+    two = across | (draws[1] < 0.5)
     shared = two & ~across
-    direction = _random_direction(keys[2], fold=two)
+    direction = _random_direction(draws[2:4], fold=two)
     opposite = jnp.asarray(lattice.MIRROR)[direction]
     # In the middle of a limb of its own direction a limb would grow inside its parent.
     one, other = genotype.direction[parent], genotype.direction[genotype.partner[parent]]
@@ -107,13 +106,13 @@ def _attached(genotype: Genotype, key: jax.Array) -> tuple[Genotype, jax.Array, 
     first = jnp.argmin(genotype.alive)
     second = jnp.argmin(genotype.alive.at[first].set(True))  # 0, the head, where all are taken
     second = jnp.where(two & (second > 0), second, first)
-    joints = random_joints(keys[3])
+    joints = random_joints(draws[5:])
     limb = {
         "alive": True,
         "parent": parent,
         "site": site,
         "direction": direction,
-        "length": jax.random.randint(keys[4], (), 0, len(lattice.LENGTHS)),
+        "length": whole(draws[4], len(lattice.LENGTHS)),
         "axes": joints.axes,
         "range": joints.range,
         "gear": joints.gear,
@@ -132,14 +131,19 @@ def _attached(genotype: Genotype, key: jax.Array) -> tuple[Genotype, jax.Array, 
     return genotype._replace(**fields), jnp.stack([first, second]), built
 
 
-def propose(design: Design, genotype: Genotype, key: jax.Array) -> Proposal:
+def propose(design: Design, genotype: Genotype, draws: jax.Array) -> Proposal:
     """Attaches a limb at a random site, or a pair of limbs.
 
     A site is the head, or the middle or end of a limb, used or not. Two limbs that grow from one
     site mirror each other in direction; on a limb of a pair two grow, one on each, with the same
     direction.
+
+    Args:
+      design: the rules.
+      genotype: of the body.
+      draws: [NUM_DRAWS], uniform in [0, 1).
     """
-    grown, new, built = _attached(genotype, key)
+    grown, new, built = _attached(genotype, draws)
     at = places(design, grown)
     contact = in_contact(design, grown, at, new)
     allowed = related(grown)[new]
@@ -156,8 +160,12 @@ def grow(design: Design, genotype: Genotype, key: jax.Array) -> tuple[Genotype, 
 
     A body whose limbs another mutation has brought into contact, or out of symmetry, does not grow.
     """
-    keys = jax.random.split(key, TRIES)
-    proposals = jax.vmap(lambda k: propose(design, genotype, k))(keys)
+    return grown_from(design, genotype, jax.random.uniform(key, (TRIES, NUM_DRAWS)))
+
+
+def grown_from(design: Design, genotype: Genotype, draws: jax.Array) -> tuple[Genotype, jax.Array]:
+    """:func:`grow` from draws [TRIES, NUM_DRAWS], uniform in [0, 1)."""
+    proposals = jax.vmap(lambda u: propose(design, genotype, u))(draws)
     valid = proposals.valid & nothing_collides(design, genotype, places(design, genotype))
     chosen = jax.tree.map(lambda x: x[jnp.argmax(valid)], proposals.genotype)
     grew = jnp.any(valid)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.unimal import lattice
 from jaxrl_suite.envs.unimal.design import Design
+from jaxrl_suite.envs.unimal.draws import whole
 from jaxrl_suite.envs.unimal.genotype import NUM_SLOTS, Genotype, head, num_limbs
 from jaxrl_suite.envs.unimal.growth import random_density
 from jaxrl_suite.envs.unimal.mutation import MIN_LIMBS, mutate
@@ -45,10 +46,11 @@ def candidates(design: Design, key: jax.Array, count: int) -> Candidate:
     each = -(-count // min(count, _LANES))
 
     def begin(key: jax.Array) -> tuple[Candidate, jax.Array, jax.Array]:
-        aim, start, key = jax.random.split(key, 3)
-        target = jax.random.randint(aim, (), MIN_LIMBS, TARGETS)
+        start, key = jax.random.split(key)
+        draws = jax.random.uniform(start, (3,))
+        target = MIN_LIMBS + whole(draws[0], TARGETS - MIN_LIMBS)
         # The first growth is no mutation.
-        return Candidate(head(random_density(start)), jnp.full((), -1, jnp.int32)), target, key
+        return Candidate(head(random_density(draws[1:])), jnp.full((), -1, jnp.int32)), target, key
 
     def body(lane: _Lane) -> _Lane:
         key, how = jax.random.split(lane.key)

@@ -85,7 +85,7 @@ def _networks(env: ControlEnvironment, life: Life) -> tuple[GaussianActor, Criti
     return GaussianActor(env.action_size, life.hidden), Critic(life.hidden)
 
 
-def _shown(
+def shown(
     hyper: Hyper, body: Body, inputs: running.Running, observation: dict[str, jax.Array]
 ) -> dict[str, jax.Array]:
     """What the networks see [N, ...]: proprioception is normalised and masked, the rest is raw."""
@@ -123,7 +123,7 @@ def init(
         running.start(),
         jnp.zeros(life.num_envs),
         states,
-        _shown(hyper, body, inputs, seen),
+        shown(hyper, body, inputs, seen),
         {name: jnp.full(life.last_episodes, jnp.nan) for name in names},
         {name: jnp.full(life.iterations, jnp.nan) for name in names},
         jnp.zeros((), jnp.int32),
@@ -188,7 +188,7 @@ def _rollout(
             rewards=rewards,
             discounted=jnp.where(ended, 0.0, discounted),
             env=after,
-            observation=_shown(hyper, body, inputs, seen),
+            observation=shown(hyper, body, inputs, seen),
             recent=pushed(carry.recent, jax.vmap(env.outcomes)(moved), ended),
         )
         row = (carry.observation, action, chosen, value, reward, ended, told.truncated)

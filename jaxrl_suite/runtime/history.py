@@ -1,0 +1,136 @@
+"""The history of a run in an SQLite file: rows that are only ever added, each batch whole or not.
+
+A table ``rows`` with a column for every array; numbers and truth values as they are, longer entries
+as blobs whose type and shape the table ``columns`` tells. :func:`read_history` reads it back.
+"""
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxrl_suite.core import History, UsageError
+from jaxrl_suite.runtime import hosts
+
+NAME = "lineage.sqlite"
+
+
+class HistoryFile:
+    """Mirrors a :class:`~jaxrl_suite.core.History` into a file, after every chunk of updates."""
+
+    def __init__(self, path: Path, identity: Any, history: History):
+        """Opens or makes the file, and cuts rows that will be made again.
+
+        Args:
+          path: of the file.
+          identity: what the rows belong to, as JSON can hold it: the run's configuration and seed.
+          history: as it is now.
+
+        Raises:
+          UsageError: the file is damaged or belongs to something else; it is left as it is.
+        """
+        self._path = path
+        told = json.dumps(identity, sort_keys=True)
+        columns = hosts.to_numpy(history.columns)
+        kinds = {name: (x.dtype.str, list(x.shape[1:])) for name, x in columns.items()}
+        fresh = not path.exists()
+        try:
+            self._file = sqlite3.connect(path)
+            with self._file:
+                if fresh:
+                    self._create(told, kinds)
+                self._check(told, kinds)
+                self._file.execute("DELETE FROM rows WHERE number >= ?", (int(history.count),))
+        except sqlite3.Error as e:
+            raise self._error(e) from e
+        self.write(history)
+
+    def _create(self, identity: str, kinds: dict) -> None:
+        self._file.execute("CREATE TABLE identity (json TEXT)")
+        self._file.execute("INSERT INTO identity VALUES (?)", (identity,))
+        self._file.execute("CREATE TABLE columns (name TEXT PRIMARY KEY, dtype TEXT, shape TEXT)")
+        for name, (dtype, shape) in kinds.items():
+            self._file.execute("INSERT INTO columns VALUES (?, ?, ?)", (name, dtype, str(shape)))
+        names = ", ".join(f'"{name}"' for name in kinds)
+        self._file.execute(f"CREATE TABLE rows (number INTEGER PRIMARY KEY, {names})")
+
+    def _check(self, identity: str, kinds: dict) -> None:
+        (found,) = self._file.execute("SELECT json FROM identity").fetchone()
+        names = dict(_kinds(self._file))
+        if found != identity or names != {k: (d, tuple(s)) for k, (d, s) in kinds.items()}:
+            raise UsageError(
+                f"{self._path} is the history of another configuration or seed; nothing was "
+                "written: move it away, or give the run another name"
+            )
+
+    def write(self, history: History) -> None:
+        """Adds the rows that have been completed since the last call, all or none."""
+        count = int(history.count)
+        try:
+            (done,) = self._file.execute("SELECT COUNT(*) FROM rows").fetchone()
+            if done >= count:
+                return
+            columns = hosts.to_numpy(history.columns)
+            places = ", ".join("?" * (len(columns) + 1))
+            rows = [(i, *(_entry(x[i]) for x in columns.values())) for i in range(done, count)]
+            with self._file:
+                self._file.executemany(f"INSERT INTO rows VALUES ({places})", rows)
+        except sqlite3.Error as e:
+            raise self._error(e) from e
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _error(self, error: sqlite3.Error) -> UsageError:
+        return UsageError(
+            f"cannot write {self._path}: {error}; make room, or move the file away if it is "
+            f"damaged, then go on with: jaxrl resume {self._path.parent}"
+        )
+
+
+def _entry(value: np.ndarray) -> Any:
+    """A number as it is, NaN as NULL; anything longer as little-endian bytes."""
+    if value.ndim:
+        return np.ascontiguousarray(value).tobytes()
+    return value.item()
+
+
+def _kinds(file: sqlite3.Connection) -> list[tuple[str, tuple[str, tuple[int, ...]]]]:
+    found = file.execute("SELECT name, dtype, shape FROM columns").fetchall()
+    return [(name, (dtype, tuple(json.loads(shape)))) for name, dtype, shape in found]
+
+
+def read_history(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """All rows of a history file, a column each.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      name -> array with a leading axis of rows, in order.
+
+    Raises:
+      UsageError: there is no such file, or it is no history.
+    """
+    if not Path(path).is_file():
+        raise UsageError(f"there is no history {path}")
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+            kinds = _kinds(file)
+            rows = file.execute("SELECT * FROM rows ORDER BY number").fetchall()
+    except sqlite3.Error as e:
+        raise UsageError(f"{path} is no history: {e}") from e
+    columns = {}
+    for i, (name, (dtype, shape)) in enumerate(kinds, 1):
+        entries = [row[i] for row in rows]
+        if shape:
+            flat = np.frombuffer(b"".join(entries), dtype)
+        else:
+            flat = np.array([np.nan if e is None else e for e in entries], dtype)
+        columns[name] = flat.reshape(len(rows), *shape)
+    return columns

@@ -1,0 +1,88 @@
+"""What bodies do once they have learned: whole episodes, and their motion to be looked at."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite import physics
+from jaxrl_suite.core import Metrics, PyTree
+from jaxrl_suite.envs.base import ControlEnvironment
+from jaxrl_suite.envs.unimal.episode import TIME_LIMIT
+from jaxrl_suite.nets.mlp import GaussianActor
+from jaxrl_suite.ops import running
+from jaxrl_suite.systems.derl.config import Config, Hyper
+from jaxrl_suite.systems.derl.ppo import Body, shown
+
+
+class Policy(NamedTuple):
+    """How a body acts.
+
+    params: of actor and critic.
+    inputs: normaliser of its proprioception.
+    scale: [], 1 for the mean action it has learned; 0 for none, see `noise`.
+    noise: [], standard deviation of what is added: 1 with a scale of 0 is the random policy.
+    """
+
+    params: PyTree
+    inputs: running.Running
+    scale: jax.Array | float = 1.0
+    noise: jax.Array | float = 0.0
+
+
+def episode(
+    env: ControlEnvironment,
+    config: Config,
+    hyper: Hyper,
+    body: Body,
+    policy: Policy,
+    key: jax.Array,
+    num_steps: int = TIME_LIMIT,
+) -> tuple[dict[str, jax.Array], physics.State, jax.Array]:
+    """One episode of at most so many actions, from a reset.
+
+    Returns:
+      Its outcomes, float32 []; the body's state before every action, leaves [T, ...]; and bool [T],
+      whether the episode was still going on then.
+    """
+    actor = GaussianActor(env.action_size, config.life.hidden)
+    begin, play = jax.random.split(key)
+    state, seen = env.reset(begin, body.task)
+    none = jax.tree.map(jnp.zeros_like, env.outcomes(state))
+
+    def step(carry: tuple, key: jax.Array) -> tuple[tuple, tuple]:
+        state, seen, going, told = carry
+        draw, moving = jax.random.split(key)
+        inputs = jax.tree.map(lambda x: x[None], seen)
+        mean, _ = actor.apply(
+            {"params": policy.params["actor"]}, shown(hyper, body, policy.inputs, inputs)
+        )
+        noise = policy.noise * jax.random.normal(draw, mean.shape)
+        action = (policy.scale * mean + noise)[0] * body.action
+        after, timestep = env.step(state, action, moving, body.task)
+        told = jax.tree.map(lambda a, b: jnp.where(going, a, b), env.outcomes(after), told)
+        ended = timestep.terminated | timestep.truncated
+        return (after, timestep.observation, going & ~ended, told), (state.physics, going)
+
+    start = (state, seen, jnp.ones((), bool), none)
+    (_, _, _, told), (states, going) = jax.lax.scan(step, start, jax.random.split(play, num_steps))
+    return told, states, going
+
+
+def evaluate(
+    env: ControlEnvironment,
+    config: Config,
+    hyper: Hyper,
+    body: Body,
+    policy: Policy,
+    key: jax.Array,
+    count: int,
+) -> Metrics:
+    """Outcomes of so many episodes [count], played as learned, and as ``random_...`` at random."""
+
+    def several(policy: Policy) -> Metrics:
+        one = lambda k: episode(env, config, hyper, body, policy, k)[0]  # noqa: E731
+        return jax.vmap(one)(jax.random.split(key, count))
+
+    at_random = several(policy._replace(scale=0.0, noise=1.0))
+    return several(policy) | {f"random_{name}": x for name, x in at_random.items()}
