@@ -134,12 +134,13 @@ def _record(loaded: Loaded, best: Any, options: RenderOptions) -> list[viewer.Re
     def play(genotypes: unimal.Genotype, key: jax.Array) -> tuple:
         def one(genotype: unimal.Genotype, params: Any, inputs: Any, key: jax.Array) -> tuple:
             body, policy = derl.body_of(config, genotype), derl.Policy(params, inputs)
-            return derl.episode(env, config, loaded.hyper, body, policy, key, num_steps)
+            watch = lambda state: state.physics  # noqa: E731
+            return derl.episode(env, config, loaded.hyper, body, policy, key, num_steps, watch)
 
         keys = jax.random.split(key, len(best.number))
         return jax.vmap(one)(genotypes, best.params, best.inputs, keys)
 
-    told, states, going = jax.device_get(play(genotypes, seeded_key(options.seed)))
+    _, states, going = jax.device_get(play(genotypes, seeded_key(options.seed)))
     recordings = []
     for i, number in enumerate(best.number):
         genotype = jax.tree.map(lambda x, i=i: x[i], genotypes)

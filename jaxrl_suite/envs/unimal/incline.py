@@ -106,10 +106,10 @@ def push_box_incline(options: physics.Options = OPTIONS) -> ControlEnvironment:
     The box is a cube with edges of 0.4 m and of 2 kg, at x = -35 m; the goal is at x = 35 m, and
     the body starts at x = -37.4 m. For the reward, of which the cost of control is 0.001 times the
     sum of the squared action, see :func:`push_gain`, with a margin of 0.5 m. An episode ends when
-    the head is down to a fifth of its start height less 0.2 m above the ground, and is cut off after
-    1000 actions. Its score is the sum of rewards without the cost of control; its metric is how far
-    the box was moved, along the slope (m). Observations are "proprioceptive" [86] and "obj" [12]
-    (:func:`object_state`).
+    the head is down to a fifth of its start height less 0.2 m above the ground, and is cut off
+    after 1000 actions. Its score is the sum of rewards without the cost of control; its metric is
+    how far the box was moved, along the slope (m). Observations are "proprioceptive" [86] and "obj"
+    [12] (:func:`object_state`).
 
     Source: Gupta et al. 2021, "Push box incline", released code. differs: the slope has no ends and
     no sides; only corners of the box touch it.

@@ -19,6 +19,7 @@ from jaxrl_suite.envs.unimal.arena import (
     walls,
 )
 from jaxrl_suite.envs.unimal.body import FRICTION, OPTIONS, SIZES
+from jaxrl_suite.envs.unimal.draws import whole
 from jaxrl_suite.envs.unimal.episode import Motion
 from jaxrl_suite.envs.unimal.heights import NUM_HEIGHTS, height_field
 from jaxrl_suite.envs.unimal.rules import (
@@ -31,7 +32,7 @@ from jaxrl_suite.envs.unimal.rules import (
 
 ARENA = Arena(-3, 147, 30)
 NUM_BLOCKS = 50
-_HALVES = (5, 31, 5)  # cells, half the sides: 0.5, 1, .. 3 m
+_STEP, _SIZES = 5, 6  # cells, half the sides: 0.5, 1, .. 3 m
 _BUFFER = 100  # cells, from the ends
 _TRIES = 10
 _HALF_HEIGHT = 2.0  # m
@@ -59,12 +60,11 @@ def blocks(key: jax.Array) -> Blocks:
     Each has ten tries to find a place, and is left out otherwise. Half its length and its width are
     0.5, 1, .. 3 m.
     """
-    sizing, placing = jax.random.split(key)
-    choices = jnp.arange(*_HALVES)
-    half = jax.random.choice(sizing, choices, (NUM_BLOCKS, 2))
+    u = jax.random.uniform(key, (1 + _TRIES, NUM_BLOCKS, 2))
+    half = _STEP * (1 + whole(u[0], _SIZES))
     low = half + jnp.array([[_BUFFER, 0]])
-    high = jnp.array([[ARENA.length, ARENA.width]]) * CELLS - low
-    drawn = jax.random.randint(placing, (_TRIES, NUM_BLOCKS, 2), low[None], high[None])
+    room = jnp.array([[ARENA.length, ARENA.width]]) * CELLS - 2 * low
+    drawn = low[None] + whole(u[1:], room[None])
     drawn = drawn + CELLS * jnp.array([[[ARENA.back, -ARENA.side]]])
 
     def put(so_far: Blocks, new: tuple) -> tuple[Blocks, None]:

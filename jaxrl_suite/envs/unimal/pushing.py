@@ -11,6 +11,7 @@ import numpy as np
 from jaxrl_suite import physics
 from jaxrl_suite.envs.unimal.arena import CELLS, Arena, Cell
 from jaxrl_suite.envs.unimal.body import FRICTION, SIZES
+from jaxrl_suite.envs.unimal.draws import whole
 from jaxrl_suite.envs.unimal.episode import TIME_LIMIT, Motion
 from jaxrl_suite.envs.unimal.goals import METRE, SUCCESS, gap, goal_ahead
 from jaxrl_suite.physics import rotations
@@ -66,28 +67,26 @@ def begin_push(ground: Any, start: jax.Array, goal: jax.Array) -> Push:
     return Push(ground, start, goal, no, no, no, jnp.zeros((), jnp.int32))
 
 
-def _ahead(key: jax.Array, arena: Arena, x: jax.Array, half: int) -> jax.Array:
-    """[2] (m): 15 to 24 m further than x, where the buffers leave room, anywhere across."""
-    along, across = jax.random.split(key)
+def _ahead(u: jax.Array, arena: Arena, x: jax.Array, half: int) -> jax.Array:
+    """[2] (m): 15 to 24 m further than x, where the buffers leave room, anywhere across.
+
+    From u [2], uniform in [0, 1).
+    """
     side = _BUFFER[1] * CELLS + half
     i = jnp.round((x - arena.back) * CELLS).astype(jnp.int32)
-    i = i + CELLS * jax.random.randint(along, (), *_AHEAD)
+    i = i + CELLS * (_AHEAD[0] + whole(u[0], _AHEAD[1] - _AHEAD[0]))
     i = jnp.minimum(i, (arena.length - _BUFFER[0]) * CELLS - half)
-    j = jax.random.randint(across, (), side, arena.width * CELLS - side)
+    j = side + whole(u[1], arena.width * CELLS - 2 * side)
     return jnp.stack([i, j]) / CELLS + jnp.array([arena.back, -arena.side])
-
-
-def _above(cell: Cell, place: jax.Array, half: int, height: float) -> jax.Array:
-    """[3]: centre of a thing so many cells from middle to edge, over the highest ground."""
-    i, j = jnp.round(place * CELLS).astype(jnp.int32)
-    near = np.stack(np.meshgrid(*[np.arange(-half, half)] * 2), -1).reshape(-1, 2)
-    top = jnp.max(jax.vmap(cell)(i + near[:, 0], j + near[:, 1]))
-    return jnp.append(place, top + height + _DROP)
 
 
 def above(cell: Cell, place: jax.Array, across: float, high: float) -> jax.Array:
     """[3]: centre of a thing of this half width and half height, 0.1 m over the highest ground."""
-    return _above(cell, place, int(np.ceil(across * CELLS)), high)
+    half = int(np.ceil(across * CELLS))
+    i, j = jnp.round(place * CELLS).astype(jnp.int32)
+    near = np.stack(np.meshgrid(*[np.arange(-half, half)] * 2), -1).reshape(-1, 2)
+    top = jnp.max(jax.vmap(cell)(i + near[:, 0], j + near[:, 1]))
+    return jnp.append(place, top + high + _DROP)
 
 
 def goal_above(cell: Cell, place: jax.Array) -> jax.Array:
@@ -100,11 +99,10 @@ def place_push(key: jax.Array, arena: Arena, ground: Any, cell: Cell) -> Push:
 
     Uniform across, but 10 m from the sides; at most up to 6 m from the front wall.
     """
-    first, second = jax.random.split(key)
     half, wide = (round(x * CELLS) for x in (HALF_EDGE, _GOAL_HALF[0]))
-    place = _ahead(first, arena, jnp.zeros(()), half)
-    draw = jax.vmap(lambda k: _ahead(k, arena, place[0], wide))
-    goals = draw(jax.random.split(second, _TRIES))
+    u = jax.random.uniform(key, (1 + _TRIES, 2))
+    place = _ahead(u[0], arena, jnp.zeros(()), half)
+    goals = jax.vmap(lambda v: _ahead(v, arena, place[0], wide))(u[1:])
     clear = jnp.any(jnp.abs(goals - place[None]) > (half + wide - 0.5) / CELLS, axis=1)
     goal = goals[jnp.argmax(clear)]
     start = above(cell, place, HALF_EDGE, HALF_EDGE)

@@ -135,7 +135,7 @@ def level(drawn: Any, place: jax.Array) -> jax.Array:
     return jnp.zeros(())
 
 
-def at_least_floorless(height: jax.Array) -> jax.Array:
+def above_gap(height: jax.Array) -> jax.Array:
     """Where there is no ground a fall is counted from 1 m below the floor, as in the original."""
     return jnp.maximum(height, -FLOOR)
 

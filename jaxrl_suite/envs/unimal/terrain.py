@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.envs.unimal.arena import CELLS, Arena
+from jaxrl_suite.envs.unimal.draws import whole
 from jaxrl_suite.physics.ground import above, bilinear
 
 CURVE, STEPS, RUGGED = range(3)  # kinds of pieces
@@ -103,12 +104,12 @@ class _Laid(NamedTuple):
 def lay(key: jax.Array, arena: Arena) -> _Laid:
     """Lays level stretches and pieces in turn; a piece that does not fit is skipped."""
     total, tries, most = arena.length * CELLS, num_tries(arena), num_pieces(arena)
-    keys = jax.random.split(key, 4)
-    draw = lambda k, values: jax.random.randint(k, (tries,), 0, len(values))  # noqa: E731
-    flat = jnp.asarray(_FLAT)[draw(keys[0], _FLAT)] * CELLS
-    kind = draw(keys[1], _LENGTHS)
-    length = jnp.asarray(_LENGTHS)[kind, draw(keys[2], _LENGTHS[0])] * CELLS
-    rise = jnp.asarray(_RISES)[draw(keys[3], _RISES)]
+    u = jax.random.uniform(key, (4, tries))
+    draw = lambda u, values: whole(u, len(values))  # noqa: E731
+    flat = jnp.asarray(_FLAT)[draw(u[0], _FLAT)] * CELLS
+    kind = draw(u[1], _LENGTHS)
+    length = jnp.asarray(_LENGTHS)[kind, draw(u[2], _LENGTHS[0])] * CELLS
+    rise = jnp.asarray(_RISES)[draw(u[3], _RISES)]
 
     def put(laid: _Laid, drawn: tuple) -> tuple[_Laid, None]:
         flat, length, kind, rise = drawn

@@ -13,7 +13,7 @@ from jaxrl_suite.envs.unimal.heights import NUM_HEIGHTS, height_field
 from jaxrl_suite.envs.unimal.rules import (
     Rules,
     Verdict,
-    at_least_floorless,
+    above_gap,
     environment,
     forward_speed,
 )
@@ -31,7 +31,7 @@ def on_corridor(
 
 def corridor_height(arena: Arena, ground: Corridor, place: jax.Array) -> jax.Array:
     """From which a fall is counted (m)."""
-    return at_least_floorless(under(bounded(arena, ground.of_cell), place))
+    return above_gap(under(bounded(arena, ground.of_cell), place))
 
 
 def see_corridor(arena: Arena, ground: Corridor, state: physics.State) -> dict[str, jax.Array]:

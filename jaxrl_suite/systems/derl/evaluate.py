@@ -1,11 +1,11 @@
 """What bodies do once they have learned: whole episodes, and their motion to be looked at."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxrl_suite import physics
 from jaxrl_suite.core import Metrics, PyTree
 from jaxrl_suite.envs.base import ControlEnvironment
 from jaxrl_suite.envs.unimal.episode import TIME_LIMIT
@@ -38,11 +38,22 @@ def episode(
     policy: Policy,
     key: jax.Array,
     num_steps: int = TIME_LIMIT,
-) -> tuple[dict[str, jax.Array], physics.State, jax.Array]:
+    watch: Callable[[PyTree], PyTree] = lambda state: (),
+) -> tuple[dict[str, jax.Array], PyTree, jax.Array]:
     """One episode of at most so many actions, from a reset.
 
+    Args:
+      env: what it plays.
+      config: of the evolution.
+      hyper: the same.
+      body: who plays.
+      policy: how.
+      key: random key.
+      num_steps: actions at most, T.
+      watch: ``(state) -> pytree``, what to keep of every state.
+
     Returns:
-      Its outcomes, float32 []; the body's state before every action, leaves [T, ...]; and bool [T],
+      Its outcomes, float32 []; what `watch` saw before every action, leaves [T, ...]; and bool [T],
       whether the episode was still going on then.
     """
     actor = GaussianActor(env.action_size, config.life.hidden)
@@ -62,11 +73,11 @@ def episode(
         after, timestep = env.step(state, action, moving, body.task)
         told = jax.tree.map(lambda a, b: jnp.where(going, a, b), env.outcomes(after), told)
         ended = timestep.terminated | timestep.truncated
-        return (after, timestep.observation, going & ~ended, told), (state.physics, going)
+        return (after, timestep.observation, going & ~ended, told), (watch(state), going)
 
     start = (state, seen, jnp.ones((), bool), none)
-    (_, _, _, told), (states, going) = jax.lax.scan(step, start, jax.random.split(play, num_steps))
-    return told, states, going
+    (_, _, _, told), (seen, going) = jax.lax.scan(step, start, jax.random.split(play, num_steps))
+    return told, seen, going
 
 
 def evaluate(

@@ -31,6 +31,13 @@ def scenes() -> physics.Scene:
     return jax.jit(jax.vmap(lambda g: unimal.scene(ORIGINAL, g)))(bodies)
 
 
+@functools.cache
+def ghosts() -> physics.Scene:
+    """The same bodies, but they touch nothing."""
+    model = scenes().model
+    return scenes()._replace(model=model._replace(segment_mask=jnp.zeros_like(model.segment_mask)))
+
+
 def keys(seed: int) -> jax.Array:
     return jax.random.split(jax.random.key(seed), BODIES)
 
@@ -42,10 +49,10 @@ def compiled(make) -> tuple:
     return env, jax.jit(jax.vmap(env.reset)), jax.jit(jax.vmap(env.step))
 
 
-def still(make, state: Episode) -> tuple[Episode, TimeStep]:
-    """One step without torque."""
+def still(make, state: Episode, bodies: physics.Scene | None = None) -> tuple[Episode, TimeStep]:
+    """One step without torque, of other bodies than :func:`scenes` if given."""
     _, _, step = compiled(make)
-    return step(state, jnp.zeros((BODIES, 20)), keys(0), scenes())
+    return step(state, jnp.zeros((BODIES, 20)), keys(0), bodies or scenes())
 
 
 def moved(state: Episode, q: dict[int, float]) -> Episode:

@@ -15,7 +15,7 @@ from jaxrl_suite.envs.unimal.episode import Episode
 from tests.envs.unimal.episodes import (
     BODIES,
     compiled,
-    keys,
+    ghosts,
     moved,
     play,
     rotation,
@@ -65,7 +65,7 @@ def test_patrol() -> None:
     begun = start(make)
     np.testing.assert_allclose(head(begun)[:, :2], [[-5, 0]] * BODIES, atol=0.006)
     # Half of them near the first goal.
-    x = jnp.where(jnp.arange(BODIES) < 2, 4.5, begun.physics.q[:, 0])
+    x = jnp.where(jnp.arange(BODIES) < 2, 4.8, begun.physics.q[:, 0])
     begun = begun._replace(physics=begun.physics._replace(q=begun.physics.q.at[:, 0].set(x)))
     goal, toggles, before = np.full(BODIES, 5.0), np.zeros(BODIES), head(begun)
     for state, action, told in play(make, begun, 20):
@@ -273,14 +273,11 @@ def test_incline() -> None:
         before = at
     # Falls are counted from the slope, at a fifth of the height.
     limit = 0.2 * (rest - 0.2)
-    model = scenes().model
-    ghost = scenes()._replace(model=model._replace(segment_mask=jnp.zeros_like(model.segment_mask)))
-    step = compiled(make)[2]
     for margin, fallen in ((-0.05, True), (0.05, False)):
         z = jnp.asarray(50.0 * np.tan(np.radians(10)) + limit + margin)
         q = begun.physics.q.at[:, 0].set(50.05).at[:, 2].set(z)
         state = begun._replace(physics=begun.physics._replace(q=q))
-        _, told = step(state, jnp.zeros((BODIES, 20)), keys(0), ghost)
+        _, told = still(make, state, ghosts())
         assert (np.asarray(told.terminated) == fallen).all()
     _, told = still(make, moved(begun, {1: -19.1, 2: HIGH}))
     assert np.asarray(told.terminated).all()
@@ -307,20 +304,17 @@ def test_push_box_incline() -> None:
     np.testing.assert_allclose(turn, 10, atol=5)
     far = np.linalg.norm(box[:, :2] - place[:, :2], axis=1) / COS
     np.testing.assert_allclose(metric(make, state), far, atol=1e-4)
-    # Near the goal every action counts 10, and reaching the box 10 once.
+    # The margin is 0.5 m, on the map.
     at = begun.physics
-    near_goal = jnp.asarray(goal) + jnp.array([[0.3, 0.0, 0.5]])
-    q = at.q.at[:, :3].set(near_goal + jnp.array([[-0.3, 0.0, 0.3]]))
-    box_q = at.box_q.at[:, 0, :3].set(near_goal + 0.0)
-    state = begun._replace(
-        physics=at._replace(q=q.at[:, 2].add(HIGH), box_q=box_q.at[:, 0, 2].add(HIGH))
-    )
-    for bonus in (20.0, 10.0):
-        was = np.linalg.norm(np.asarray(state.physics.box_q[:, 0, :2]) - goal[:, :2], axis=1)
-        state, told = still(make, state)
-        now = np.linalg.norm(np.asarray(state.physics.box_q[:, 0, :2]) - goal[:, :2], axis=1)
-        rest = np.asarray(told.reward) - bonus - 100 * (was - now)
-        assert (np.abs(rest) < 6).all()  # the body nearer to the box or further from it
+    for gap, there in ((0.45, True), (0.55, False)):
+        place = jnp.asarray(goal) + jnp.array([[gap, 0.0, HIGH]])
+        box_q = at.box_q.at[:, 0, :3].set(place)
+        q = at.q.at[:, :3].set(place + jnp.array([[0.0, 0.0, 0.3]]))
+        over = begun._replace(physics=at._replace(q=q, box_q=box_q))
+        after, _ = still(make, over, ghosts())
+        drawn = after.task.drawn
+        assert np.asarray(drawn.reached).all()
+        assert (np.asarray(drawn.delivered) == there).all()
 
 
 def test_manipulate_ball() -> None:
@@ -352,13 +346,13 @@ def test_manipulate_ball() -> None:
         state, _ = still(make, state)
         assert (np.asarray(state.physics.box_q[:, 0, 2]) < 0.23).all()
     lost = 2.0 - np.asarray(state.physics.box_v[:, 0, 1])
-    np.testing.assert_allclose(lost, 2.0 - data.qvel[0], rtol=0.15)
+    np.testing.assert_allclose(lost, 2.0 - data.qvel[0], rtol=0.25)
     # Reached at 0.5 m from its centre, not from its surface.
     for gap, bonus in ((0.47, True), (0.55, False)):
         at = begun.physics
         place = at.q[:, :3] + jnp.array([[0.0, 0.0, HIGH + gap]])
         box_q = at.box_q.at[:, 0, :3].set(place)
         over = begun._replace(physics=at._replace(q=at.q.at[:, 2].add(HIGH), box_q=box_q))
-        after, told = still(make, over)
+        after, told = still(make, over, ghosts())
         assert (np.asarray(after.task.drawn.reached) == bonus).all()
         assert ((np.asarray(told.reward) > 8) == bonus).all()

@@ -8,7 +8,17 @@ import pytest
 from jaxrl_suite.envs.unimal import variable_terrain
 from jaxrl_suite.envs.unimal.episode import TIME_LIMIT, Episode, fall_height
 from jaxrl_suite.envs.unimal.terrain import CURVE, STEPS
-from tests.envs.unimal.episodes import BODIES, compiled, keys, moved, play, scenes, start, still
+from tests.envs.unimal.episodes import (
+    BODIES,
+    compiled,
+    ghosts,
+    keys,
+    moved,
+    play,
+    scenes,
+    start,
+    still,
+)
 
 # One process for all tests of UNIMALs.
 pytestmark = pytest.mark.xdist_group("unimal")
@@ -63,7 +73,7 @@ def test_terrain_is_drawn_anew_and_seen() -> None:
 
 
 def test_walls_are_seen_from_inside() -> None:
-    state = start(variable_terrain)
+    state = only(start(variable_terrain), CURVE, 80)
     _, timestep = still(variable_terrain, moved(state, {0: 96.5, 2: FLOATING}))
     seen = np.asarray(timestep.observation["hfield"]).reshape(BODIES, 47, 30)
     # Ahead, the wall 0.5 to 1.5 m away is 3 m high, and beyond there is nothing.
@@ -104,15 +114,12 @@ def test_ends(change: dict, terminated: bool, truncated: bool) -> None:
 def test_falls_are_counted_from_the_ground_below() -> None:
     """On top of a slope a head has fallen that would not have on the floor."""
     state = only(start(variable_terrain), CURVE, 80)
-    # A body that touches nothing, over the top at x = 10 m.
-    model = scenes().model
-    ghost = model._replace(segment_mask=jnp.zeros_like(model.segment_mask))
-    limit = np.asarray(jax.vmap(fall_height)(model))
-    _, _, step = compiled(variable_terrain)
+    # Over the top at x = 10 m.
+    limit = np.asarray(jax.vmap(fall_height)(scenes().model))
     for margin, fallen in ((-0.05, True), (0.05, False)):
         q = state.physics.q.at[:, 0].set(10.0).at[:, 2].set(jnp.asarray(limit + 1.0 + margin))
         at = state._replace(physics=state.physics._replace(q=q))
-        _, told = step(at, jnp.zeros((BODIES, 20)), keys(0), scenes()._replace(model=ghost))
+        _, told = still(variable_terrain, at, ghosts())
         assert (np.asarray(told.terminated) == fallen).all()
 
 
