@@ -55,8 +55,7 @@ def test_killed_with_9_then_resumed_has_the_same_lineage(runs, tmp_path):
     wait_for_update(tmp_path / "derl/a", 3, killed)
     killed.kill()
     killed.communicate()
-    begun = len(read_history(tmp_path / "derl/a" / NAME)["fitness"])
-    assert begun >= 4
+    assert 0 < len(read_history(tmp_path / "derl/a" / NAME)["fitness"]) < BODIES
     finish(start("resume", "derl/a", "--root", tmp_path))
     same_lineage(runs / "derl/a", tmp_path / "derl/a")
     assert_same_state(runs / "derl/a", tmp_path / "derl/a")

@@ -8,7 +8,11 @@ from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.base import ControlEnvironment
 
-TERRAINS: dict[str, Callable[[], ControlEnvironment]] = {"flat": unimal.flat_terrain}
+TERRAINS: dict[str, Callable[[], ControlEnvironment]] = {
+    "flat": unimal.flat_terrain,
+    "variable": unimal.variable_terrain,
+    "manipulation": unimal.manipulation,
+}
 SCHEMES = ("tournament", "random")
 Scheme = Literal["tournament", "random"]
 

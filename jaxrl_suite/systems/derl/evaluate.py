@@ -91,9 +91,12 @@ def evaluate(
 ) -> Metrics:
     """Outcomes of so many episodes [count], played as learned, and as ``random_...`` at random."""
 
-    def several(policy: Policy) -> Metrics:
-        one = lambda k: episode(env, config, hyper, body, policy, k)[0]  # noqa: E731
-        return jax.vmap(one)(jax.random.split(key, count))
+    keys = jax.random.split(key, count)
 
-    at_random = several(policy._replace(scale=0.0, noise=1.0))
-    return several(policy) | {f"random_{name}": x for name, x in at_random.items()}
+    def several(scale: jax.Array) -> Metrics:
+        plays = policy._replace(scale=scale, noise=1.0 - scale)
+        return jax.vmap(lambda k: episode(env, config, hyper, body, plays, k)[0])(keys)
+
+    both = jax.vmap(several)(jnp.array([1.0, 0.0]))  # one program for both
+    names = [(i, f"{prefix}{name}") for i, prefix in enumerate(("", "random_")) for name in both]
+    return {name: both[name.removeprefix("random_")][i] for i, name in names}

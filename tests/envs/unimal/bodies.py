@@ -13,7 +13,8 @@ SIZE = 12
 @functools.cache
 def population() -> Genotype:
     """Twelve bodies by the original's rules, leaves [12, ...]; any design may build them."""
-    return unimal.initial_population(ORIGINAL, jax.random.key(4), SIZE)
+    build = jax.jit(unimal.initial_population, static_argnums=(0, 2))
+    return build(ORIGINAL, jax.random.key(4), SIZE)
 
 
 def body(i: int) -> Genotype:

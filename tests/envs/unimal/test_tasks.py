@@ -25,7 +25,7 @@ from tests.envs.unimal.episodes import (
 )
 
 # One process for all tests of UNIMALs.
-pytestmark = pytest.mark.xdist_group("unimal")
+pytestmark = [pytest.mark.xdist_group("unimal"), pytest.mark.slow]
 HIGH = 30.0  # m, where nothing is touched
 COS = np.cos(np.radians(10))
 
