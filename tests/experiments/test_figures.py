@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 
 from experiments import publish
+from experiments.gupta2021.evolution import figure as evolution
 from experiments.gupta2021.generator import figure as generator
+from experiments.gupta2021.inner_loop import figure as inner_loop
 from experiments.impala.capacity import figure as capacity
 from experiments.impala.corrections import figure as corrections
 from experiments.impala.is_variance import figure as is_variance
@@ -24,7 +26,8 @@ from jaxrl_suite.report import figures
 ARCADE = (quick_learns, is_variance, corrections, num_variants, capacity)
 ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
 PHYSICS = (parity, cheap_start)
-STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, generator)]
+UNIMALS = (generator, inner_loop, evolution)
+STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS)]
 # Nothing in them is learned: one row a quantity.
 MEASURED = {parity.STUDY.name, generator.STUDY.name}
 # Their READMEs say so; five everywhere else.
@@ -32,6 +35,7 @@ MIN_SEEDS = dict.fromkeys(
     (
         "impala/capacity",
         "physics/cheap_start",
+        "gupta2021/evolution",
         *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity")),
     ),
     3,
@@ -82,6 +86,9 @@ def test_every_setting_has_all_its_seeds(study):
         "horizon",
         "width",
         "num_variants",
+        "times",
+        "scheme",
+        "number",
     )
     count = Counter(tuple(row.get(name) for name in names) for row in rows)
     seeds = read_header(study.results)["settings"]["seeds"]

@@ -1,0 +1,1 @@
+"""Evolution beside random search."""

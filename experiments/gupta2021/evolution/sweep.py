@@ -72,6 +72,7 @@ def main() -> None:
     settings = {
         "config": dataclasses.asdict(PRESET.config),
         "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
+        "seeds": SEEDS,
         "jax": jax.__version__,
         "numpy": np.__version__,
     }

@@ -1,0 +1,1 @@
+"""One body learns to run."""

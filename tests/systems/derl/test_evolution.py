@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl_suite.core import System, SystemState, UsageError
+from jaxrl_suite.core import Preset, System, SystemState, UsageError
 from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal.population import species
 from jaxrl_suite.systems import derl
@@ -244,6 +246,19 @@ def _drift(config: derl.Config, seeds: int = 6) -> np.ndarray:
 def test_settings_of_which_no_program_can_be_made_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         derl.make(dataclasses.replace(CONFIG, **changes), derl.Hyper())
+
+
+@pytest.mark.slow
+def test_the_readmes_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands, with a small evolution for the preset."""
+    page = (Path(derl.__file__).parent / "README.md").read_text()
+    monkeypatch.setitem(derl.PRESETS, "quick", Preset(CONFIG, derl.Hyper(), CONFIG.num_updates))
+    names: dict = {}
+    for code in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(code, names)
+    assert int(evolution.completed(CONFIG, names["state"].num_updates)) == CONFIG.bodies
+    assert names["told"].shape == (CONFIG.keep, CONFIG.eval_episodes)
+    assert names["curves"].shape == (4, LIFE.iterations)
 
 
 @pytest.mark.parametrize("name", sorted(derl.PRESETS))

@@ -1,0 +1,118 @@
+"""Figures and numbers of the evolution experiment, from its results alone.
+
+python -m experiments.gupta2021.evolution.figure
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments import publish
+from experiments.gupta2021.evolution.sweep import PRESET, RESULTS
+from experiments.publish import Row, select, values
+from jaxrl_suite.report import lineage_figures, style
+from jaxrl_suite.report.lineage import Lineage, best_so_far
+from jaxrl_suite.report.stats import Interval, mean_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCORE = "fitness (50 x m)"
+LABELS = {"tournament": "evolution", "random": "random search"}
+WINDOW = PRESET.config.population
+
+
+def lineage(rows: Sequence[Row], scheme: str, seed: int) -> tuple[Lineage, np.ndarray]:
+    """One run, and its learning curves [n, iterations]."""
+    found = [row for row in rows if row["scheme"] == scheme and row["seed"] == seed]
+    found.sort(key=lambda row: row["number"])
+    column = lambda name: [row[name] for row in found]  # noqa: E731
+    born = [row["number"] // PRESET.config.group for row in found]
+    one = Lineage(column("parent"), column("operator"), column("fitness"), column("limbs"), born)
+    return one, np.array(column("curve"))
+
+
+def _runs(rows: Sequence[Row]) -> dict[str, list[tuple[Lineage, np.ndarray]]]:
+    """Scheme's label -> its runs."""
+    return {
+        label: [
+            lineage(rows, scheme, seed)
+            for seed in values([row for row in rows if row["scheme"] == scheme], "seed")
+        ]
+        for scheme, label in LABELS.items()
+        if scheme in values(rows, "scheme")
+    }
+
+
+def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
+    """Fitness of both schemes; the lineage of seed 0; learning by generation; operators."""
+    runs = _runs(rows)
+    evolved = runs[LABELS["tournament"]]
+    first = evolved[0][0]
+    lineages = {label: [one for one, _ in found] for label, found in runs.items()}
+    grey = {LABELS["random"]: style.REFERENCE}
+    return {
+        "figure": lineage_figures.fitness(lineages, WINDOW, value=SCORE, colours=grey),
+        "muller": lineage_figures.muller(first, WINDOW),
+        "phylogeny": lineage_figures.phylogeny(first, WINDOW, value=SCORE),
+        "generations": lineage_figures.by_generation(first, value=SCORE),
+        "learning": lineage_figures.learning({LABELS["tournament"]: evolved}, value=SCORE),
+        "operators": lineage_figures.operators(*lineages[LABELS["tournament"]], value=SCORE),
+    }
+
+
+def _told(rows: Sequence[Row], scheme: str) -> dict[str, np.ndarray]:
+    """Per seed: best of all, mean of the last window."""
+    seeds = values([row for row in rows if row["scheme"] == scheme], "seed")
+    found = [select_fitness(rows, scheme, seed) for seed in seeds]
+    last = [x[-WINDOW:][np.isfinite(x[-WINDOW:])].mean() for x in found]
+    first = [x[:WINDOW][np.isfinite(x[:WINDOW])].mean() for x in found]
+    one = lambda seed: lineage(rows, scheme, seed)[0]  # noqa: E731
+    best = [best_so_far(one(seed))[-1] for seed in seeds]
+    return {"best": np.array(best), "last": np.array(last), "first": np.array(first)}
+
+
+def select_fitness(rows: Sequence[Row], scheme: str, seed: int) -> np.ndarray:
+    """Fitness of a run's bodies in order of birth, [n]."""
+    return np.asarray(lineage(rows, scheme, seed)[0].fitness)
+
+
+def _words(x: np.ndarray) -> str:
+    """Mean over seeds with its interval, if there are enough."""
+    interval: Interval = mean_interval(x)
+    if not np.isfinite(interval.low):
+        return f"{interval.point:.1f}"
+    return f"{interval.point:.1f} [{interval.low:.1f}, {interval.high:.1f}]"
+
+
+def sections(rows: Sequence[Row]) -> dict[str, str]:
+    """A row a scheme."""
+    body = []
+    for scheme in values(rows, "scheme"):
+        told = _told(rows, scheme)
+        count = len(told["best"])
+        cells = [_words(told[name]) for name in ("first", "last", "best")]
+        length = select(rows, "length", scheme=scheme).mean()
+        limbs = select(rows, "limbs", scheme=scheme).mean()
+        body.append([LABELS[scheme], str(count), *cells, f"{length:.0f}", f"{limbs:.1f}"])
+    head = ["scheme", "seeds", f"first {WINDOW} bodies", f"last {WINDOW}", "best of all"]
+    return {"numbers": publish.table([*head, "actions an episode", "limbs"], body)}
+
+
+def finding(rows: Sequence[Row]) -> str:
+    """Evolution beside random search."""
+    told = {scheme: _told(rows, scheme) for scheme in values(rows, "scheme")}
+    words = [
+        f"{LABELS[scheme]} {_words(x['last'])} in the last {WINDOW} bodies, "
+        f"{_words(x['best'])} best"
+        for scheme, x in told.items()
+    ]
+    seeds = min(len(x["best"]) for x in told.values())
+    return f"Fitness: {'; '.join(words)}; {seeds} seed{'s' * (seeds > 1)}"
+
+
+STUDY = publish.Study("gupta2021/evolution", RESULTS, draw, sections, finding)
+
+if __name__ == "__main__":
+    publish.publish(STUDY)

@@ -1,0 +1,96 @@
+"""Figure and numbers of the inner-loop experiment, from its results alone.
+
+python -m experiments.gupta2021.inner_loop.figure
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments import publish
+from experiments.gupta2021.inner_loop.sweep import RESULTS
+from experiments.publish import Row, plus_minus, select, values
+from jaxrl_suite.report import figures, style
+from jaxrl_suite.report.stats import Interval, mean_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCORE = "score of an episode (50 x m)"
+
+
+def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
+    """Learning curves of all lengths of life, and what was learned beside random actions."""
+    figure, axes = figures.panels(2)
+    curves, ends = {}, {}
+    for times in values(rows, "times"):
+        curve = select(rows, "curve", times=times)
+        steps = select(rows, "steps", times=times)[0] / curve.shape[1]
+        label = f"{times}x"
+        curves[label] = (steps * np.arange(1, curve.shape[1] + 1), curve)
+        ends[label] = select(rows, "learned", times=times)
+    figures.curves(
+        curves,
+        x_label="environment steps",
+        y_label=SCORE,
+        title="While learning",
+        subtitle="mean of the last 10 episodes, with noise; bands: 95% over 8 seeds",
+        ax=axes[0],
+    )
+    names = list(ends)
+    figures.intervals(
+        {
+            "learned": (names, np.stack([ends[n] for n in names], axis=1)),
+            "random": (
+                names,
+                np.stack([select(rows, "random", times=int(n[:-1])) for n in names], axis=1),
+            ),
+        },
+        x_label="length of life, in the quick preset's",
+        y_label=None,
+        title="What was learned, without noise",
+        subtitle="16 episodes a seed; whiskers: 95% over 8 seeds",
+        colours={"random": style.REFERENCE},
+        ax=axes[1],
+    )
+    return {"figure": figure}
+
+
+def _ratio(rows: Sequence[Row], times: int) -> Interval:
+    """Mean learned score over mean random score, bootstrapped over seeds."""
+    learned, random = (select(rows, name, times=times) for name in ("learned", "random"))
+    draws = np.random.default_rng(0).integers(len(learned), size=(2000, len(learned)))
+    ratios = learned[draws].mean(axis=1) / random[draws].mean(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return Interval(learned.mean() / random.mean(), low, high)
+
+
+def sections(rows: Sequence[Row]) -> dict[str, str]:
+    """A row a length of life."""
+    body = []
+    for times in values(rows, "times"):
+        ratio = _ratio(rows, times)
+        columns = ("fitness", "learned", "random", "learned_length", "random_length")
+        cells = [mean_interval(select(rows, name, times=times)) for name in columns]
+        steps = f"{select(rows, 'steps', times=times)[0]:,}"
+        words = f"{ratio.point:.1f} [{ratio.low:.1f}, {ratio.high:.1f}]"
+        body.append([steps, *(plus_minus(x, ".1f") for x in cells), words])
+    head = ["steps", "fitness", "learned", "random", "actions, learned", "actions, random"]
+    return {"numbers": publish.table([*head, "learned / random"], body)}
+
+
+def finding(rows: Sequence[Row]) -> str:
+    """The ratio at the preset's length and at the longest."""
+    words = []
+    for times in values(rows, "times"):
+        ratio = _ratio(rows, times)
+        steps = select(rows, "steps", times=times)[0]
+        words.append(f"{ratio.point:.1f} [{ratio.low:.1f}, {ratio.high:.1f}]x at {steps:,} steps")
+    return f"A four-limb body's score over random actions': {', '.join(words)}"
+
+
+STUDY = publish.Study("gupta2021/inner_loop", RESULTS, draw, sections, finding)
+
+if __name__ == "__main__":
+    publish.publish(STUDY)
