@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl_suite import physics
-from jaxrl_suite.envs.unimal.body import SIZES
 from jaxrl_suite.physics import rotations
 
 PHYSICS_STEPS = 4  # an action lasts 0.02 s
@@ -74,14 +73,14 @@ def fall_height(model: physics.Model, ratio: float = 0.5) -> jax.Array:
 
 
 def mover(
-    options: physics.Options, sizes: physics.Sizes = SIZES
+    simulate: physics.Simulator,
 ) -> Callable[[Episode, physics.Scene, jax.Array], tuple[Episode, Motion]]:
     """``(episode, scene, action [20]) -> (episode, Motion)``: four physics steps under one action.
 
     Counts the step, adds up work and effort, and says whether the state diverged; a state that did
     begins again at rest, which is no way that it has moved. The score is the caller's to add to.
     """
-    simulate = physics.simulator(sizes, options)
+    options = simulate.options
 
     def move(episode: Episode, scene: physics.Scene, action: jax.Array) -> tuple[Episode, Motion]:
         model = scene.model

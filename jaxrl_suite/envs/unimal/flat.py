@@ -20,7 +20,9 @@ HALF_WIDTH = 75.0  # m, of the arena in y
 EDGE = 1.0  # m, from the arena's side edges, where an episode ends
 
 
-def flat_terrain(options: physics.Options = OPTIONS) -> ControlEnvironment:
+def flat_terrain(
+    options: physics.Options = OPTIONS, simulator: physics.Simulator | None = None
+) -> ControlEnvironment:
     """Run along +x on level ground.
 
     The reward is the forward speed (m/s) over the 0.02 s of an action, less 0.001 times the sum of
@@ -31,6 +33,10 @@ def flat_terrain(options: physics.Options = OPTIONS) -> ControlEnvironment:
 
     Source: Gupta et al. 2021, "Flat terrain", released code. differs: the floor is at z = 0, not
     1 m, and goes on for ever, without walls.
+
+    Args:
+      options: of physics.
+      simulator: another engine, see :class:`physics.Simulator`; None for this suite's.
 
     Returns:
       An environment whose task is a :class:`physics.Scene` of :data:`SIZES`.
@@ -48,4 +54,4 @@ def flat_terrain(options: physics.Options = OPTIONS) -> ControlEnvironment:
         see=blind,
         seen={},
     )
-    return environment(rules, options)
+    return environment(rules, options, simulator)

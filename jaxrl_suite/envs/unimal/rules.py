@@ -73,15 +73,22 @@ class Rules(NamedTuple):
     pitch: float = 0.0
 
 
-def environment(rules: Rules, options: physics.Options) -> ControlEnvironment:
+def environment(
+    rules: Rules, options: physics.Options, simulator: physics.Simulator | None = None
+) -> ControlEnvironment:
     """An environment by these rules; its task is a :class:`physics.Scene` of SIZES.
 
     An episode ends when the head is down to a part of its start height above the ground, when the
     state diverges or the rules say so, and is cut off after 1000 actions of 0.02 s. The reward is
     the gain of the rules less 0.001 times the sum of the squared action, which is not clipped for
     that; gains add up to the score.
+
+    Args:
+      rules: of the environment.
+      options: of physics.
+      simulator: of `rules.sizes`; None for this suite's engine with these options.
     """
-    move = mover(options, rules.sizes)
+    move = mover(simulator or physics.simulator(rules.sizes, options))
 
     def observe(
         scene: physics.Scene, drawn: Any, state: physics.State, readings: physics.Readings

@@ -66,8 +66,28 @@ class BodyState(NamedTuple):
     key: jax.Array
 
 
+class Played(NamedTuple):
+    """What happened in an iteration, [T, N, ...].
+
+    observation: as the networks saw it.
+    action, log_prob, value: of the policy and critic as they were.
+    reward: scaled.
+    ended, cut: bool, the episode ended with this action, and by its time limit alone.
+    last: [N], value of what is seen after the last action.
+    """
+
+    observation: dict[str, jax.Array]
+    action: jax.Array
+    log_prob: jax.Array
+    value: jax.Array
+    reward: jax.Array
+    ended: jax.Array
+    cut: jax.Array
+    last: jax.Array
+
+
 class Batch(NamedTuple):
-    """Of an iteration, [T, N, ...] or [T N, ...]."""
+    """What is learned from, [T, N, ...] or [T N, ...]."""
 
     observation: dict[str, jax.Array]
     action: jax.Array
@@ -156,7 +176,7 @@ def pushed(
 
 def _rollout(
     env: ControlEnvironment, life: Life, hyper: Hyper, body: Body, state: BodyState
-) -> tuple[BodyState, Batch, Metrics]:
+) -> tuple[BodyState, Played]:
     """Plays an iteration with the policy as it is."""
     actor, critic = _networks(env, life)
     step, reset = (
@@ -196,14 +216,17 @@ def _rollout(
 
     key, now = jax.random.split(state.key)
     state, rows = jax.lax.scan(act, state._replace(key=key), jax.random.split(now, life.num_steps))
-    observation, action, chosen, value, reward, ended, cut = rows
     last = critic.apply({"params": state.params["critic"]}, state.observation)
-    values = jnp.concatenate([value, last[None]])
-    discounts = hyper.discount * (1.0 - ended)
+    return state, Played(*rows, last)
+
+
+def advantages(hyper: Hyper, played: Played) -> Batch:
+    """Generalised advantages and what the critic is to learn, [T, N]; none at a time limit."""
+    values = jnp.concatenate([played.value, played.last[None]])
+    discounts = hyper.discount * (1.0 - played.ended)
     columns = jax.vmap(gae, in_axes=(1, 1, 1, None, 1), out_axes=1)
-    advantage = columns(values, reward, discounts, hyper.lambda_, cut)
-    batch = Batch(observation, action, chosen, value, advantage, advantage + value)
-    return state, batch, {"episodes": jnp.sum(ended), "reward": jnp.mean(reward)}
+    advantage = columns(values, played.reward, discounts, hyper.lambda_, played.cut)
+    return Batch(*played[:4], advantage, advantage + played.value)
 
 
 def loss(
@@ -238,15 +261,19 @@ def loss(
     }
 
 
-def _learn(
+def learn(
     env: ControlEnvironment,
     life: Life,
     hyper: Hyper,
     body: Body,
     state: BodyState,
-    batch: Batch,
+    played: Played,
 ) -> tuple[BodyState, Metrics]:
     """Epochs of minibatches, until the policy has moved too far."""
+    batch = advantages(hyper, played)
+    batch = jax.tree.map(lambda x: x.reshape(life.batch, *x.shape[2:]), batch)
+    advantage = batch.advantage - jnp.mean(batch.advantage)
+    batch = batch._replace(advantage=advantage / (jnp.std(batch.advantage) + 1e-5))
     networks = _networks(env, life)
     left = life.iterations - state.iteration  # 0 at the end, to the last bit
     rate = hyper.learning_rate * left / life.iterations
@@ -280,11 +307,8 @@ def iterate(
     env: ControlEnvironment, life: Life, hyper: Hyper, body: Body, state: BodyState
 ) -> tuple[BodyState, Metrics]:
     """One iteration of a body's life: experience, then learning from it."""
-    state, batch, played = _rollout(env, life, hyper, body, state)
-    batch = jax.tree.map(lambda x: x.reshape(life.batch, *x.shape[2:]), batch)
-    advantage = batch.advantage - jnp.mean(batch.advantage)
-    batch = batch._replace(advantage=advantage / (jnp.std(batch.advantage) + 1e-5))
-    state, learned = _learn(env, life, hyper, body, state, batch)
+    state, played = _rollout(env, life, hyper, body, state)
+    state, learned = learn(env, life, hyper, body, state, played)
     told = jax.vmap(env.outcomes)(state.env)  # before the first episode has ended, of those at hand
     told = {
         name: jnp.where(jnp.all(jnp.isnan(x)), jnp.mean(told[name]), jnp.nanmean(x))
@@ -292,7 +316,8 @@ def iterate(
     }
     curves = {name: x.at[state.iteration].set(told[name]) for name, x in state.curves.items()}
     state = state._replace(curves=curves, iteration=state.iteration + 1)
-    return state, played | learned | told
+    seen = {"episodes": jnp.sum(played.ended), "reward": jnp.mean(played.reward)}
+    return state, seen | learned | told
 
 
 def fitness(life: Life, state: BodyState) -> jax.Array:

@@ -13,7 +13,14 @@ from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.base import ControlEnvironment, TimeStep
 from jaxrl_suite.nets.mlp import masked_orthogonal
 from jaxrl_suite.systems.derl import Body, Hyper, Life, fitness, init, iterate
-from jaxrl_suite.systems.derl.ppo import BodyState, _rollout, entropy, log_prob, pushed
+from jaxrl_suite.systems.derl.ppo import (
+    BodyState,
+    _rollout,
+    advantages,
+    entropy,
+    log_prob,
+    pushed,
+)
 
 SIZE, ACTIONS, LENGTH = 6, 3, 5
 OBSERVED, ACTED = jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([1.0, 1, 0])
@@ -179,9 +186,10 @@ def test_a_time_limit_teaches_nothing_and_an_end_does() -> None:
     for cut in (True, False):
         env = aiming(cut)
         state = init(env, LIFE, HYPER, body(TARGETS[0]), jax.random.key(0))
-        _, batch, told = _rollout(env, LIFE, HYPER, body(TARGETS[0]), state)
+        _, played = _rollout(env, LIFE, HYPER, body(TARGETS[0]), state)
+        batch = advantages(HYPER, played)
         last = np.arange(LIFE.num_steps) % LENGTH == LENGTH - 1
-        assert int(told["episodes"]) == last.sum() * LIFE.num_envs
+        np.testing.assert_array_equal(played.ended, np.repeat(last[:, None], LIFE.num_envs, 1))
         advantage = np.asarray(batch.advantage)
         assert (advantage[last] == 0).all() == cut
         assert (advantage[~last] != 0).all()
