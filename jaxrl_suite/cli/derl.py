@@ -25,8 +25,9 @@ from jaxrl_suite.systems.derl.config import Config
 
 _EVALUATION = "evaluation.json"
 _FILM, _GALLERY = "bodies.gif", "bodies.html"
-_SCORE = "forward speed summed over an episode (50 x m)"
-_OUTCOMES = {"score": _SCORE, "length": "actions", "work": "J/kg", "effort": "N m, summed"}
+_OUTCOMES = ("score", "length", "work", "effort")
+_SPEED = "forward speed summed over an episode (50 x m)"
+_APPROACH = "reward of an episode (100 x m nearer, and bonuses)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,10 @@ class RenderOptions:
     seconds: float = 8.0
     fps: float = 12.5
     seed: int = 0
+
+
+def _score_label(config: Config) -> str:
+    return _APPROACH if config.terrain == "manipulation" else _SPEED
 
 
 def _best(loaded: Loaded) -> Any:
@@ -141,6 +146,8 @@ def _record(loaded: Loaded, best: Any, options: RenderOptions) -> list[viewer.Re
         return jax.vmap(one)(genotypes, best.params, best.inputs, keys)
 
     _, states, going = jax.device_get(play(genotypes, seeded_key(options.seed)))
+    # differs from what the body met: only level ground can be written as MJCF yet.
+    unseen = "" if config.terrain == "flat" else f"; the ground of {config.terrain} is not drawn"
     recordings = []
     for i, number in enumerate(best.number):
         genotype = jax.tree.map(lambda x, i=i: x[i], genotypes)
@@ -153,7 +160,7 @@ def _record(loaded: Loaded, best: Any, options: RenderOptions) -> list[viewer.Re
             viewer.Recording(
                 title=f"body {int(number)}",
                 caption=f"{limbs} limbs, {hinges} hinges, fitness {best.fitness[i]:.1f}; here "
-                f"{metres:.2f} m in {len(own.q) * period:.1f} s",
+                f"{metres:.2f} m in {len(own.q) * period:.1f} s{unseen}",
                 mjcf=unimal.to_mjcf(config.design, genotype),
                 qpos=np.asarray(places.to_mujoco(own)[0]),
                 timestep=period,
@@ -198,20 +205,20 @@ def report(page: Page, run: Run) -> None:
 def _report_lineage(
     page: Page, run: Run, config: Config, lineage: Lineage, rows: dict[str, np.ndarray]
 ) -> None:
-    fitness = np.asarray(lineage.fitness)
+    fitness, score = np.asarray(lineage.fitness), _score_label(config)
     living = fitness[-config.population :]
     finite = living[np.isfinite(living)]
     page.tiles(
         [
             (f"{len(fitness)}", "bodies trained", f"of {config.bodies}"),
-            (f"{fitness.max():.1f}", "best fitness", _SCORE),
+            (f"{fitness.max():.1f}", "best fitness", score),
             (f"{finite.mean() if len(finite) else np.nan:.1f}", "mean of the living", "the same"),
             (f"{generation(lineage).max()}", "generations", "most of any body"),
         ]
     )
     drawn = {
         "fitness": (
-            lineage_figures.fitness({config.scheme: [lineage]}, config.population, value=_SCORE),
+            lineage_figures.fitness({config.scheme: [lineage]}, config.population, value=score),
             "Fitness against bodies searched: the best so far, and the mean of the living.",
         ),
     }
@@ -221,11 +228,11 @@ def _report_lineage(
             "Whose descendants live.",
         )
         drawn["phylogeny"] = (
-            lineage_figures.phylogeny(lineage, config.population, value=_SCORE),
+            lineage_figures.phylogeny(lineage, config.population, value=score),
             "The living and their ancestors.",
         )
         drawn["operators"] = (
-            lineage_figures.operators(lineage, value=_SCORE),
+            lineage_figures.operators(lineage, value=score),
             "A child's fitness less its parent's. A parent has won a tournament, by luck too, so "
             "that all bars lie low: compare them with each other.",
         )

@@ -7,7 +7,8 @@ as blobs whose type and shape the table ``columns`` tells. :func:`read_history` 
 import json
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,30 @@ class HistoryFile:
         told = json.dumps(identity, sort_keys=True)
         columns = hosts.to_numpy(history.columns)
         kinds = {name: (x.dtype.str, list(x.shape[1:])) for name, x in columns.items()}
-        fresh = not path.exists()
         try:
-            self._file = sqlite3.connect(path)
-            with self._file:
-                if fresh:
+            # A reader may hold the file for a while; transactions are opened by hand, since Python
+            # would leave the making of tables out of them.
+            self._file = sqlite3.connect(path, timeout=60.0, isolation_level=None)
+            with self._transaction():
+                made = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'identity'"
+                if not self._file.execute(made).fetchone()[0]:
                     self._create(told, kinds)
                 self._check(told, kinds)
                 self._file.execute("DELETE FROM rows WHERE number >= ?", (int(history.count),))
         except sqlite3.Error as e:
             raise self._error(e) from e
         self.write(history)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self._file.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._file.execute("ROLLBACK")
+            raise
+        self._file.execute("COMMIT")
 
     def _create(self, identity: str, kinds: dict) -> None:
         self._file.execute("CREATE TABLE identity (json TEXT)")
@@ -77,7 +91,7 @@ class HistoryFile:
             columns = hosts.to_numpy(history.columns)
             places = ", ".join("?" * (len(columns) + 1))
             rows = [(i, *(_entry(x[i]) for x in columns.values())) for i in range(done, count)]
-            with self._file:
+            with self._transaction():
                 self._file.executemany(f"INSERT INTO rows VALUES ({places})", rows)
         except sqlite3.Error as e:
             raise self._error(e) from e
@@ -120,14 +134,17 @@ def read_history(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise UsageError(f"there is no history {path}")
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+        # Not read-only: a process that was killed while writing leaves a journal to roll back.
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as file:
             kinds = _kinds(file)
-            rows = file.execute("SELECT * FROM rows ORDER BY number").fetchall()
+            found = file.execute("SELECT * FROM rows ORDER BY number")
+            places = {name: i for i, (name, *_) in enumerate(found.description)}
+            rows = found.fetchall()
     except sqlite3.Error as e:
         raise UsageError(f"{path} is no history: {e}") from e
     columns = {}
-    for i, (name, (dtype, shape)) in enumerate(kinds, 1):
-        entries = [row[i] for row in rows]
+    for name, (dtype, shape) in kinds:
+        entries = [row[places[name]] for row in rows]
         if shape:
             flat = np.frombuffer(b"".join(entries), dtype)
         else:

@@ -1,6 +1,8 @@
 """The history file: what is written is read back, and nothing else is touched."""
 
 import sqlite3
+import subprocess
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -79,6 +81,26 @@ def test_damaged_and_missing_files_are_named(tmp_path):
     with pytest.raises(UsageError, match=r"cannot write .*h\.sqlite: file is not a database"):
         HistoryFile(path, IDENTITY, history(0))
     assert path.read_bytes() == b"no database" * 100
+
+
+def test_a_writer_killed_in_its_transaction_leaves_the_rows_before(tmp_path):
+    path = tmp_path / "h.sqlite"
+    HistoryFile(path, IDENTITY, history(2)).close()
+    code = (
+        "import os, sqlite3, sys\n"
+        "file = sqlite3.connect(sys.argv[1])\n"
+        "file.execute('PRAGMA cache_size = 1')\n"  # so that pages reach the disk early
+        "file.execute('CREATE TABLE more (x)')\n"
+        "file.executemany('INSERT INTO more VALUES (?)', [('x' * 1000,)] * 1000)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert path.with_name(path.name + "-journal").exists()
+    same(path, 2)
+    file = HistoryFile(path, IDENTITY, history(2))
+    file.write(history(4))
+    file.close()
+    same(path, 4)
 
 
 def test_a_phase_is_whole_or_not_there(tmp_path):

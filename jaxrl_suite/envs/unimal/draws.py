@@ -14,6 +14,6 @@ def whole(u: jax.Array, count: int | jax.Array) -> jax.Array:
 
 
 def one_of(u: jax.Array, among: jax.Array) -> jax.Array:
-    """int32 [], index of one True of bool [n], uniform; n - 1 or less where there is none."""
+    """int32 [], index of one True of bool [n], uniform; 0 where there is none."""
     number = whole(u, jnp.sum(among, dtype=jnp.int32))
     return jnp.argmax(jnp.cumsum(among) > number).astype(jnp.int32)

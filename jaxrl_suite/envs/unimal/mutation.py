@@ -21,7 +21,7 @@ from jaxrl_suite.envs.unimal.growth import (
 from jaxrl_suite.envs.unimal.validity import is_valid
 
 OPERATORS = ("grow_limb", "delete_limb", "limb_params", "dof", "joint_angle", "gear", "density")
-MIN_LIMBS = 2  # what deletion leaves
+MIN_LIMBS = 2  # a body of so many loses none
 _NUM_DRAWS = TRIES * NUM_DRAWS  # growth takes the most
 
 

@@ -39,8 +39,15 @@ class Lineage(NamedTuple):
 
 def start(config: Config, outcomes: list[str], key: jax.Array) -> Lineage:
     """A lineage of founders that are not trained yet."""
-    founders = unimal.initial_population(config.design, key, config.founders)
-    total = config.bodies
+    # Random search takes its bodies from as many first populations as it needs: a larger one would
+    # hold other bodies, for it has room for more species.
+    count = -(-config.founders // config.population)
+    begin = lambda i: unimal.initial_population(  # noqa: E731
+        config.design, jax.random.fold_in(key, i), config.population
+    )
+    blocks = jax.vmap(begin)(jnp.arange(count))
+    flat = lambda x: x.reshape(-1, *x.shape[2:])[: config.founders]  # noqa: E731
+    founders, total = jax.tree.map(flat, blocks), config.bodies
     room = lambda x: jnp.zeros((total, *x.shape[1:]), x.dtype).at[: x.shape[0]].set(x)  # noqa: E731
     minus, rows = jnp.full(total, -1, jnp.int32), jnp.arange(total, dtype=jnp.int32)
     curves = {name: jnp.full((total, config.life.iterations), jnp.nan) for name in outcomes}
@@ -80,13 +87,17 @@ def tournament(
     winner = drawn[jnp.argmax(fitness[drawn])]
     rows = jnp.arange(fitness.shape[0])
     window = jnp.where((rows >= oldest) & (rows < finished), fitness, -jnp.inf)
-    return jnp.where(jnp.isfinite(fitness[winner]), winner, jnp.argmax(window)).astype(jnp.int32)
+    other = jnp.isneginf(fitness[winner]) & jnp.any(window > -jnp.inf)
+    return jnp.where(other, jnp.argmax(window), winner).astype(jnp.int32)
 
 
 def conceive(
     config: Config, lineage: Lineage, numbers: jax.Array, finished: jax.Array, key: jax.Array
 ) -> Lineage:
     """The lineage with the next bodies in it.
+
+    The first tournaments are held before all founders have finished, among those that have, as the
+    original's asynchronous workers hold theirs.
 
     Args:
       config: of the evolution.

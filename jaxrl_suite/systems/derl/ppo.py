@@ -254,8 +254,8 @@ def loss(
     spread = entropy(log_std, body.action)
     total = policy + hyper.value_weight * 0.5 * jnp.mean(errors) - hyper.entropy_weight * spread
     return total, {
-        "policy_loss": policy,
-        "value_loss": 0.5 * jnp.mean(errors),
+        "surrogate": policy,
+        "value_error": 0.5 * jnp.mean(errors),
         "entropy": spread,
         "kl": -jnp.mean(log_ratio),
     }

@@ -71,8 +71,9 @@ def body_of(config: Config, genotype: unimal.Genotype) -> Body:
 
 
 def _bodies(config: Config, lineage: Lineage, numbers: jax.Array) -> Body:
-    """Those of so many rows [m, ...]; of a row beyond the last, any."""
-    genotypes = jax.tree.map(lambda x: x[jnp.minimum(numbers, config.bodies - 1)], lineage.genotype)
+    """Those of so many rows [m, ...]; of a row beyond the last, the first."""
+    rows = jnp.where(numbers < config.bodies, numbers, 0)
+    genotypes = jax.tree.map(lambda x: x[rows], lineage.genotype)
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[numbers.ndim :]), genotypes)
     made = jax.vmap(lambda g: body_of(config, g))(flat)
     return jax.tree.map(lambda x: x.reshape(*numbers.shape, *x.shape[1:]), made)
