@@ -10,14 +10,15 @@ import numpy as np
 
 from experiments import publish
 from experiments.gupta2021.inner_loop.sweep import RESULTS
-from experiments.publish import Row, plus_minus, select, values
+from experiments.publish import Row, difference, plus_minus, select, values
 from jaxrl_suite.report import figures, style
-from jaxrl_suite.report.stats import Interval, mean_interval
+from jaxrl_suite.report.stats import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCORE = "score of an episode (50 x m)"
+COLUMNS = ("fitness", "learned", "random", "learned_length", "random_length")
 
 
 def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
@@ -57,37 +58,30 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     return {"figure": figure}
 
 
-def _ratio(rows: Sequence[Row], times: int) -> Interval:
-    """Mean learned score over mean random score, bootstrapped over seeds."""
-    learned, random = (select(rows, name, times=times) for name in ("learned", "random"))
-    draws = np.random.default_rng(0).integers(len(learned), size=(2000, len(learned)))
-    ratios = learned[draws].mean(axis=1) / random[draws].mean(axis=1)
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return Interval(learned.mean() / random.mean(), low, high)
-
-
 def sections(rows: Sequence[Row]) -> dict[str, str]:
     """A row a length of life."""
     body = []
     for times in values(rows, "times"):
-        ratio = _ratio(rows, times)
-        columns = ("fitness", "learned", "random", "learned_length", "random_length")
-        cells = [mean_interval(select(rows, name, times=times)) for name in columns]
-        steps = f"{select(rows, 'steps', times=times)[0]:,}"
-        words = f"{ratio.point:.1f} [{ratio.low:.1f}, {ratio.high:.1f}]"
-        body.append([steps, *(plus_minus(x, ".1f") for x in cells), words])
+        found = {n: select(rows, n, times=times) for n in COLUMNS}
+        cells = [plus_minus(mean_interval(x), ".1f") for x in found.values()]
+        gain = difference(found["learned"], found["random"])
+        words = f"{gain.point:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"
+        body.append([f"{select(rows, 'steps', times=times)[0]:,}", *cells, words])
     head = ["steps", "fitness", "learned", "random", "actions, learned", "actions, random"]
-    return {"numbers": publish.table([*head, "learned / random"], body)}
+    return {"numbers": publish.table([*head, "learned - random"], body)}
 
 
 def finding(rows: Sequence[Row]) -> str:
-    """The ratio at the preset's length and at the longest."""
+    """Learned and random scores at every length of life."""
     words = []
     for times in values(rows, "times"):
-        ratio = _ratio(rows, times)
+        learned, random = (select(rows, n, times=times) for n in ("learned", "random"))
         steps = select(rows, "steps", times=times)[0]
-        words.append(f"{ratio.point:.1f} [{ratio.low:.1f}, {ratio.high:.1f}]x at {steps:,} steps")
-    return f"A four-limb body's score over random actions': {', '.join(words)}"
+        words.append(
+            f"{plus_minus(mean_interval(learned), '.1f')} at {steps:,} steps, "
+            f"lowest seed {learned.min():.1f}; {plus_minus(mean_interval(random), '.1f')} at random"
+        )
+    return f"Score of a four-limb body: {'; '.join(words)}; {len(learned)} seeds"
 
 
 STUDY = publish.Study("gupta2021/inner_loop", RESULTS, draw, sections, finding)
