@@ -39,22 +39,14 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         subtitle="mean of the last 10 episodes, with noise; bands: 95% over 8 seeds",
         ax=axes[0],
     )
-    names = list(ends)
-    figures.intervals(
-        {
-            "learned": (names, np.stack([ends[n] for n in names], axis=1)),
-            "random": (
-                names,
-                np.stack([select(rows, "random", times=int(n[:-1])) for n in names], axis=1),
-            ),
-        },
-        x_label="length of life, in the quick preset's",
-        y_label=None,
-        title="What was learned, without noise",
-        subtitle="16 episodes a seed; whiskers: 95% over 8 seeds",
-        colours={"random": style.REFERENCE},
-        ax=axes[1],
-    )
+    with style.house():
+        for label, learned in ends.items():
+            random = select(rows, "random", times=int(label[:-1]))
+            axes[1].plot([f"{label}, learned"] * len(learned), learned, "o", alpha=0.6)
+            axes[1].plot([f"{label}, random"] * len(random), random, "x", color=style.REFERENCE)
+        axes[1].margins(x=0.5)
+        axes[1].set_xlabel("length of life, in the quick preset's")
+        style.head(axes[1], "What was learned, without noise", "a mark a seed, 16 episodes each")
     return {"figure": figure}
 
 
