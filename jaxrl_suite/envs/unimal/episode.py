@@ -116,4 +116,5 @@ def outcomes(episode: Episode) -> dict[str, jax.Array]:
         "length": length,
         "work": episode.work,
         "effort": episode.effort,
+        "diverged": episode.diverged.astype(jnp.float32),
     }

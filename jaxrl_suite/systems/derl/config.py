@@ -76,7 +76,12 @@ class Config:
       slots: bodies that are trained at once, K.
       phases: groups of slots that finish one after the other, G, so that the others go on while
         a few begin anew; 1 makes synchronous generations of K.
-      tournament: bodies drawn, with replacement, of whom the fittest has a child.
+      tournament: bodies drawn, of whom the fittest has a child.
+      replacement: whether the same body may be drawn twice for a tournament.
+      int_fitness: whether fitness is truncated to a whole number, which makes ties, as in the
+        original.
+      common_random_numbers: whether all bodies begin their lives with the same random key, as in
+        the original.
       design: rules by which bodies grow.
       life: how a body learns.
       keep: best bodies whose policies are kept.
@@ -90,6 +95,9 @@ class Config:
     slots: int = 288
     phases: int = 36
     tournament: int = 4
+    replacement: bool = True
+    int_fitness: bool = False
+    common_random_numbers: bool = False
     design: unimal.Design = unimal.ORIGINAL
     life: Life = dataclasses.field(default_factory=Life)
     keep: int = 8

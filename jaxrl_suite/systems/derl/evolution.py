@@ -24,7 +24,7 @@ class Lineage(NamedTuple):
     operator: int32 [N], index of :data:`unimal.OPERATORS`; -1 of a founder.
     generation: int32 [N], 0 for founders, else the parent's and one.
     founder: int32 [N], row of the founder that it descends from.
-    fitness: [N], NaN before its life has ended, minus infinity where it was not finite.
+    fitness: [N], NaN before its life has ended, minus infinity where it failed.
     curves: of every outcome [N, I], see :class:`BodyState`.
     """
 
@@ -73,21 +73,26 @@ def tournament(
 ) -> jax.Array:
     """Row of a parent, int32 []: the fittest of a few among the last `population` bodies.
 
-    They are drawn with replacement, as in the original, so that the same body may be drawn twice,
-    and four times. One that was not finite is no parent, unless all are.
+    With replacement, as in the original, the same body may be drawn twice, and four times. One
+    that failed is no parent, unless all have.
 
     Args:
-      config: its population and tournament.
+      config: its population and tournament, and whether with replacement.
       fitness: [N].
       finished: int32 [], bodies that have a fitness, at least 1.
       key: random key.
     """
     oldest = jnp.maximum(finished - config.population, 0)
-    drawn = jax.random.randint(key, (config.tournament,), oldest, finished)
-    winner = drawn[jnp.argmax(fitness[drawn])]
     rows = jnp.arange(fitness.shape[0])
-    window = jnp.where((rows >= oldest) & (rows < finished), fitness, -jnp.inf)
-    other = jnp.isneginf(fitness[winner]) & jnp.any(window > -jnp.inf)
+    there = (rows >= oldest) & (rows < finished)
+    if config.replacement:
+        drawn = jax.random.randint(key, (config.tournament,), oldest, finished)
+    else:
+        lots = jnp.where(there, jax.random.uniform(key, rows.shape), -1.0)
+        drawn = jax.lax.top_k(lots, config.tournament)[1]
+    window = jnp.where(there, fitness, -jnp.inf)
+    winner = drawn[jnp.argmax(window[drawn])]
+    other = jnp.isneginf(window[winner]) & jnp.any(window > -jnp.inf)
     return jnp.where(other, jnp.argmax(window), winner).astype(jnp.int32)
 
 
@@ -155,5 +160,5 @@ def summary(config: Config, lineage: Lineage, finished: jax.Array) -> Metrics:
         "limbs": mean(jax.vmap(unimal.num_limbs)(lineage.genotype).astype(jnp.float32)),
         "founders": jnp.where(finished > 0, jnp.sum(shares > 0), jnp.nan),
         "founders_effective": jnp.where(finished > 0, jnp.exp(entropy), jnp.nan),
-        "not_finite": jnp.sum(ended & jnp.isneginf(lineage.fitness)).astype(jnp.float32),
+        "failed": jnp.sum(ended & jnp.isneginf(lineage.fitness)).astype(jnp.float32),
     }

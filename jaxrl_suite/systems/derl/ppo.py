@@ -49,6 +49,7 @@ class BodyState(NamedTuple):
     recent: outcomes [E] of the last episodes that ended, NaN where there was none.
     curves: [I], the means of `recent` after every iteration, NaN for those to come; before the
       first episode has ended, the means of those under way.
+    failed: bool [], a state of an episode of this life was not finite.
     iteration: int32 [].
     key: random key.
     """
@@ -62,6 +63,7 @@ class BodyState(NamedTuple):
     observation: dict[str, jax.Array]
     recent: dict[str, jax.Array]
     curves: dict[str, jax.Array]
+    failed: jax.Array
     iteration: jax.Array
     key: jax.Array
 
@@ -146,6 +148,7 @@ def init(
         shown(hyper, body, inputs, seen),
         {name: jnp.full(life.last_episodes, jnp.nan) for name in names},
         {name: jnp.full(life.iterations, jnp.nan) for name in names},
+        jnp.zeros((), bool),
         jnp.zeros((), jnp.int32),
         keys[5],
     )
@@ -203,13 +206,15 @@ def _rollout(
         discounted = carry.discounted * hyper.discount + told.reward
         rewards = running.seen(carry.rewards, discounted)
         reward = running.scaled(rewards, told.reward, hyper.reward_clip)
+        outcomes = jax.vmap(env.outcomes)(moved)
         after = carry._replace(
             inputs=inputs,
             rewards=rewards,
             discounted=jnp.where(ended, 0.0, discounted),
             env=after,
             observation=shown(hyper, body, inputs, seen),
-            recent=pushed(carry.recent, jax.vmap(env.outcomes)(moved), ended),
+            recent=pushed(carry.recent, outcomes, ended),
+            failed=carry.failed | jnp.any(outcomes["diverged"] > 0),
         )
         row = (carry.observation, action, chosen, value, reward, ended, told.truncated)
         return after, row
@@ -321,10 +326,12 @@ def iterate(
 
 
 def fitness(life: Life, state: BodyState) -> jax.Array:
-    """Mean of the last reports of a body's life, []; minus infinity if something is not finite.
+    """Mean of the last reports of a body's life, []; minus infinity for one that failed.
 
-    differs: the original truncates it to a whole number, which makes ties.
+    A body fails when a state of its simulation was not finite at any time of its life, as in the
+    original, where that ends the worker, or when its parameters are not finite.
     """
     last = jnp.mean(state.curves["score"][-life.window :])
     leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(state.params)]
-    return jnp.where(jnp.all(jnp.stack(leaves)) & jnp.isfinite(last), last, -jnp.inf)
+    sound = jnp.all(jnp.stack(leaves)) & jnp.isfinite(last) & ~state.failed
+    return jnp.where(sound, last, -jnp.inf)

@@ -99,7 +99,10 @@ def make(config: Config, hyper: Hyper) -> System:
     def begin(hyper: Hyper, bodies: Body, key: jax.Array) -> BodyState:
         count = bodies.action.shape[0]
         one = lambda body, key: ppo.init(env, life, hyper, body, key)  # noqa: E731
-        return jax.vmap(one)(bodies, jax.random.split(key, count))
+        keys = jax.random.split(key, count)
+        if config.common_random_numbers:
+            keys = jnp.broadcast_to(jax.random.key(0), (count,))
+        return jax.vmap(one)(bodies, keys)
 
     def init(key: jax.Array, hyper: Hyper = hyper) -> SystemState:
         hyper = jax.tree.map(jnp.asarray, hyper)
@@ -137,6 +140,8 @@ def make(config: Config, hyper: Hyper) -> System:
         ended = jax.tree.map(lambda x: x[:, turn], slots)
         numbers = number[:, turn]
         fitness = jax.vmap(lambda s: ppo.fitness(life, s))(ended)
+        if config.int_fitness:
+            fitness = jnp.trunc(fitness)
         fitness = jnp.where(numbers < config.bodies, fitness, -jnp.inf)
         lineage = evolution.remember(lineage, numbers, fitness, ended.curves)
         best = _merged(at.best, numbers, fitness, ended)

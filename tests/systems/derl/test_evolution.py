@@ -124,7 +124,7 @@ def test_a_body_that_is_not_finite_is_logged_and_has_no_children() -> None:
     np.testing.assert_array_equal(lost, ~finite(lineage))
     assert 0 < lost.sum() < CONFIG.bodies
     assert not lost[lineage.parent[CONFIG.population :]].any()
-    assert int(metrics["not_finite"][-1]) == lost.sum()
+    assert int(metrics["failed"][-1]) == lost.sum()
     assert np.isfinite(metrics["fitness_mean"][2:]).all()
 
 
@@ -173,6 +173,32 @@ def test_tournaments() -> None:
     share = (won == 4).mean()
     assert abs(share - (1 - (3 / 4) ** 3 + (1 / 4) ** 3)) < 0.08
     assert (np.asarray(draw(jax.random.split(jax.random.key(1), 50), 1)) == 0).all()
+
+
+def test_tournaments_without_replacement() -> None:
+    fitness = jnp.array([9.0, 1.0, 2.0, -jnp.inf, 8.0, 7.0, jnp.nan, jnp.nan])
+    config = dataclasses.replace(CONFIG, population=4, tournament=3, replacement=False)
+    draw = jax.jit(jax.vmap(lambda k, f: evolution.tournament(config, fitness, f, k), (0, None)))
+    won = np.asarray(draw(jax.random.split(jax.random.key(0), 400), 6))
+    # Three of the rows 2 to 5: only the best and the second can win, the best in three of four.
+    assert set(won) == {4, 5}
+    assert abs((won == 4).mean() - 3 / 4) < 0.08
+    # Fewer have finished than are drawn.
+    assert (np.asarray(draw(jax.random.split(jax.random.key(1), 50), 2)) == 0).all()
+
+
+def test_the_originals_whole_fitness_and_common_random_numbers() -> None:
+    config = dataclasses.replace(CONFIG, int_fitness=True, common_random_numbers=True)
+    system = derl.make(config, derl.Hyper())
+    state = jax.jit(system.init)(jax.random.key(0))
+    keys = jax.random.key_data(state.learner.slots.key)
+    assert len(np.unique(keys.reshape(-1, keys.shape[-1]), axis=0)) == 1
+    update = jax.jit(system.update)
+    for _ in range(3):
+        state, _ = update(state)
+    fitness = state.learner.lineage.fitness[:4]
+    np.testing.assert_array_equal(fitness, np.trunc(fitness))
+    assert np.isfinite(fitness).any()
 
 
 def test_the_ring_drifts_as_the_papers_asynchronous_workers_do() -> None:

@@ -57,7 +57,11 @@ def aiming(cut: bool = True) -> ControlEnvironment:
         return Aim(count, state.score + reward, sign), TimeStep(see(sign), reward, *ends)
 
     sizes = {"proprioceptive": SIZE}
-    return ControlEnvironment(reset, step, sizes, ACTIONS, lambda state: {"score": state.score})
+
+    def outcomes(state: Aim) -> dict[str, jax.Array]:
+        return {"score": state.score, "diverged": (state.score < -1e6).astype(float)}
+
+    return ControlEnvironment(reset, step, sizes, ACTIONS, outcomes)
 
 
 ENV = aiming()
@@ -246,6 +250,22 @@ def test_a_body_that_is_not_finite_is_worth_least() -> None:
     # Nor is one whose scores are not.
     none = {"score": jnp.full_like(state.curves["score"], jnp.nan)}
     assert fitness(LIFE, state._replace(curves=none)) == -np.inf
+
+
+def test_one_divergence_is_never_forgotten() -> None:
+    env, far, near = aiming(), jnp.full(2, 1e4), jnp.zeros(2)
+    start = functools.partial(init, env, LIFE, HYPER)
+    play = jax.jit(lambda body, state: _rollout(env, LIFE, HYPER, body, state)[0])
+    lost = play(Body(far, OBSERVED, ACTED), start(Body(far, OBSERVED, ACTED), jax.random.key(0)))
+    assert lost.failed
+    sound = Body(near, OBSERVED, ACTED)
+    for _ in range(3):
+        lost = play(sound, lost)
+    assert lost.failed
+    assert not lost.recent["diverged"].any()
+    assert not play(sound, start(sound, jax.random.key(0))).failed
+    state = jax.tree.map(lambda x: x[0], lives()[0])
+    assert fitness(LIFE, state._replace(failed=jnp.ones((), bool))) == -np.inf
 
 
 @pytest.mark.parametrize(

@@ -36,5 +36,8 @@ def still() -> ControlEnvironment:
         over, no = state.step + 1 >= LENGTH, jnp.zeros((), bool)
         return Still(state.step + 1, state.score + reward), TimeStep(see(key), reward, over, no)
 
-    outcomes = lambda state: {"score": state.score, "length": state.step.astype(float)}  # noqa: E731
+    def outcomes(state):
+        length = state.step.astype(float)
+        return {"score": state.score, "length": length, "diverged": jnp.zeros(())}
+
     return ControlEnvironment(reset, step, {"proprioceptive": NUM_PROPRIOCEPTIVE}, 20, outcomes)
