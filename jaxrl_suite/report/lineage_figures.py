@@ -281,6 +281,35 @@ def learning(
     return figure
 
 
+def panels_by_generation(
+    values: Mapping[str, Sequence[tuple[Lineage, ArrayLike]]],
+) -> "Figure":
+    """Means of several quantities by generation, a panel each.
+
+    Args:
+      values: by name, with its unit: of every run its lineage and a value a body [n], see
+        :func:`lineage.per_generation`.
+
+    Returns:
+      The figure.
+    """
+    if not values:
+        raise UsageError("a figure needs at least one series")
+    figure, axes = figures.panels(len(values))
+    for ax, (name, runs) in zip(axes, values.items(), strict=True):
+        found = data.per_generation(*runs)
+        figures.intervals(
+            {"mean": (found.generation, found.interval)},
+            x_label="generation (mutations since the founder)",
+            y_label=None,
+            x_scale="linear",
+            title=name,
+            subtitle=_whiskers_over([len(runs)]),
+            ax=ax,
+        )
+    return figure
+
+
 def operators(*lineages: Lineage, value: str = VALUE, title: str | None = None) -> "Figure":
     """Child's fitness minus its parent's, by the operator that made the child.
 

@@ -148,6 +148,46 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
     return float((np.sign(x[:, None] - y[None]).mean() + 1) / 2)
 
 
+def mann_whitney(x: ArrayLike, y: ArrayLike) -> float:
+    """Two-sided p of the hypothesis that x and y are drawn from one distribution.
+
+    Exact for small samples without ties, else by the normal approximation (Mann & Whitney 1947,
+    "On a test of whether one of two random variables is stochastically larger than the other").
+
+    Args:
+      x: one number a run, of X.
+      y: the same of Y.
+    """
+    from scipy.stats import mannwhitneyu
+
+    for sample in (x, y):
+        if np.ndim(sample) != 1 or not len(sample) or not np.isfinite(sample).all():
+            raise UsageError("mann_whitney needs two lists of finite numbers, neither empty")
+    return float(mannwhitneyu(x, y).pvalue)
+
+
+def holm(p: ArrayLike) -> NDArray:
+    """p values adjusted for there being several, so that one is wrong at most at the stated rate.
+
+    The i-th smallest of n, from 0, becomes max over j <= i of min(1, (n - j) p_j) (Holm 1979, "A
+    simple sequentially rejective multiple test procedure").
+
+    Args:
+      p: [n].
+
+    Returns:
+      [n], in the order given.
+    """
+    p = np.asarray(p, float)
+    if p.ndim != 1 or not np.all((p >= 0) & (p <= 1)):
+        raise UsageError(f"p must be a list of probabilities, not {p.tolist()}")
+    order = np.argsort(p, kind="stable")
+    steps = np.minimum(1.0, (len(p) - np.arange(len(p))) * p[order])
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(steps)
+    return adjusted
+
+
 def _resample(generator: np.random.Generator, scores: NDArray) -> NDArray:
     """Draws runs with replacement within each task."""
     return np.take_along_axis(scores, generator.integers(len(scores), size=scores.shape), axis=0)

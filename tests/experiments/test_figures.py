@@ -9,6 +9,7 @@ from experiments import publish
 from experiments.gupta2021.evolution import figure as evolution
 from experiments.gupta2021.generator import figure as generator
 from experiments.gupta2021.inner_loop import figure as inner_loop
+from experiments.gupta2021.transfer import figure as transfer
 from experiments.impala.capacity import figure as capacity
 from experiments.impala.corrections import figure as corrections
 from experiments.impala.is_variance import figure as is_variance
@@ -26,7 +27,7 @@ from jaxrl_suite.report import figures
 ARCADE = (quick_learns, is_variance, corrections, num_variants, capacity)
 ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
 PHYSICS = (parity, cheap_start)
-UNIMALS = (generator, inner_loop, evolution)
+UNIMALS = (generator, inner_loop, evolution, transfer)
 STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS)]
 # Nothing in them is learned: one row a quantity.
 MEASURED = {parity.STUDY.name, generator.STUDY.name}
@@ -36,6 +37,7 @@ MIN_SEEDS = dict.fromkeys(
         "impala/capacity",
         "physics/cheap_start",
         "gupta2021/evolution",
+        "gupta2021/transfer",
         *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity")),
     ),
     3,
@@ -89,6 +91,8 @@ def test_every_setting_has_all_its_seeds(study):
         "times",
         "scheme",
         "number",
+        "task",
+        "rank",
     )
     count = Counter(tuple(row.get(name) for name in names) for row in rows)
     seeds = read_header(study.results)["settings"]["seeds"]

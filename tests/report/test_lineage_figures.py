@@ -27,6 +27,9 @@ DRAW = {
     "by_generation": lambda table, window: draw.by_generation(table),
     "learning": lambda table, window: draw.learning({"flat": [learned(table)]}),
     "operators": lambda table, window: draw.operators(table),
+    "panels_by_generation": lambda table, window: draw.panels_by_generation(
+        {"fitness": [(table, table.fitness)], "limbs": [(table, table.limbs)]}
+    ),
 }
 
 
@@ -132,6 +135,7 @@ def test_bad_input():
         (lambda: draw.fitness({"a": []}, 4), "'a' has no run"),
         (lambda: draw.learning({"a": []}), "'a' has no run"),
         (lambda: draw.learning({}), "at least one"),
+        (lambda: draw.panels_by_generation({}), "at least one"),
         (lambda: draw.learning({"a": [(table, np.zeros((3, 9)))]}), r"\[12, 9\]"),
         (lambda: draw.learning({"a": [(broken, np.zeros((1, 9)))]}), "every founder"),
         (lambda: draw.operators(evolve(0, selection=False)), "no body has a parent"),

@@ -146,9 +146,28 @@ def test_rliable_agrees():
     )
 
 
+def test_mann_whitney_counts_all_orders_of_a_small_sample():
+    # All of x above all of y: 1 of the 20 orders of 3 and 3, and as many the other way round.
+    assert stats.mann_whitney([4, 5, 6], [1, 2, 3]) == pytest.approx(2 / 20)
+    assert stats.mann_whitney([1, 4, 5], [2, 3, 6]) == pytest.approx(1.0)
+    same = stats.mann_whitney(np.zeros(4), np.zeros(5))
+    assert same == pytest.approx(1.0)
+
+
+def test_holm_golden_and_never_below_the_p_themselves():
+    np.testing.assert_allclose(stats.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    p = np.random.default_rng(0).uniform(size=9)
+    adjusted = stats.holm(p)
+    assert (adjusted >= p).all()
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+    assert (adjusted <= np.minimum(1, 9 * p) + 1e-12).all()  # never beyond Bonferroni's
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: stats.mann_whitney([1.0, np.nan], [2.0]), "two lists of finite numbers"),
+        (lambda: stats.holm([0.5, 1.5]), "a list of probabilities"),
         (lambda: stats.iqm([]), "at least one score"),
         (lambda: stats.bootstrap_interval([1.0, 2.0]), r"\[runs, tasks\], not \[2\]"),
         (lambda: stats.mean_interval([1, 2, 3], level=95), "between 0 and 1, not 95"),

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCORE = "fitness (50 x m)"
+BUDGETS = (16, 32, 64)  # iterations of a life that the learning figure looks at
+SCORE_A_METRE = 50  # of forward speeds summed over actions of 0.02 s
 LABELS = {"tournament": "evolution", "random": "random search"}
 WINDOW = PRESET.config.population
+METRES = 0.5  # a body that comes less far spends its work on something else than going
+WORK = "Work (J/kg a metre)"
+STANDING = "Passive stability (actions of 400)"
+ECONOMY = (WORK, STANDING)
 
 
 def lineage(rows: Sequence[Row], scheme: str, seed: int) -> tuple[Lineage, np.ndarray]:
@@ -31,6 +37,21 @@ def lineage(rows: Sequence[Row], scheme: str, seed: int) -> tuple[Lineage, np.nd
     born = [row["number"] // PRESET.config.group for row in found]
     one = Lineage(column("parent"), column("operator"), column("fitness"), column("limbs"), born)
     return one, np.array(column("curve"))
+
+
+def economy(rows: Sequence[Row]) -> list[tuple[Lineage, dict[str, np.ndarray]]]:
+    """Every evolution, with what :data:`ECONOMY` names of its bodies [n]; NaN for none."""
+    found = []
+    evolved = [row for row in rows if row["scheme"] == "tournament"]
+    for seed in values(evolved, "seed"):
+        of = sorted((row for row in evolved if row["seed"] == seed), key=lambda row: row["number"])
+        metres = np.array([row["fitness"] for row in of]) / SCORE_A_METRE
+        work = np.array([row["work"] for row in of])
+        goes = np.isfinite(metres) & (metres >= METRES)
+        each = np.where(goes, work / np.where(goes, metres, 1.0), np.nan)
+        stood = np.mean([row["standing"] for row in of], axis=1)
+        found.append((lineage(rows, "tournament", seed)[0], {WORK: each, STANDING: stood}))
+    return found
 
 
 def _runs(rows: Sequence[Row]) -> dict[str, list[tuple[Lineage, np.ndarray]]]:
@@ -57,7 +78,16 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         "muller": lineage_figures.muller(first, WINDOW),
         "phylogeny": lineage_figures.phylogeny(first, WINDOW, value=SCORE),
         "generations": lineage_figures.by_generation(first, value=SCORE),
-        "learning": lineage_figures.learning({LABELS["tournament"]: evolved}, value=SCORE),
+        "learning": lineage_figures.learning(
+            {
+                f"{budget} iterations": [(one, curve[:, :budget]) for one, curve in evolved]
+                for budget in BUDGETS
+            },
+            value=SCORE,
+        ),
+        "economy": lineage_figures.panels_by_generation(
+            {name: [(one, told[name]) for one, told in economy(rows)] for name in ECONOMY}
+        ),
         "operators": lineage_figures.operators(*lineages[LABELS["tournament"]], value=SCORE),
     }
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.results import ResultsFile
 from jaxrl_suite.cli.derl import read_lineage
 from jaxrl_suite.cli.training import LoopOptions, continue_run, launch
+from jaxrl_suite.envs import unimal
 from jaxrl_suite.report.lineage import generation
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.runtime.rundir import ROOT, Run, open_run
@@ -28,6 +30,7 @@ SEEDS = 3
 SCHEMES = ("tournament", "random")
 PRESET = derl.PRESETS["quick"]
 CHECKPOINT = 4  # phases that a kill may cost
+STANDS = 5  # resets from which a body's passive stability is measured
 
 
 def run_of(scheme: str, seed: int) -> Run:
@@ -41,9 +44,33 @@ def run_of(scheme: str, seed: int) -> Run:
     return launch("derl", "quick", preset, seed=seed, name=name, loop=loop)
 
 
+def genotypes(genes: list[dict[str, list]]) -> unimal.Genotype:
+    """Bodies of so many rows, from what :func:`rows_of` keeps of each."""
+    like = unimal.head(jnp.zeros(2, jnp.int32))._asdict()
+    stack = lambda name: np.array([gene[name] for gene in genes], like[name].dtype)  # noqa: E731
+    return unimal.Genotype(**{name: stack(name) for name in like})
+
+
+@jax.jit
+def standing(bodies: unimal.Genotype, key: jax.Array) -> jax.Array:
+    """Passive stability of bodies [n, STANDS] on flat terrain, in actions of 0.02 s."""
+    config, env = PRESET.config, unimal.flat_terrain()
+
+    def one(genotype: unimal.Genotype, key: jax.Array) -> jax.Array:
+        body = derl.body_of(config, genotype)
+        stand = lambda k: derl.passive_stability(env, body, k)  # noqa: E731
+        return jax.vmap(stand)(jax.random.split(key, STANDS))
+
+    count = bodies.alive.shape[0]
+    return jax.vmap(one)(bodies, jax.random.split(key, count))
+
+
 def rows_of(scheme: str, seed: int, run: Run) -> list[dict[str, Any]]:
-    """A row a body, with its learning curve."""
+    """A row a body, with its genes and its learning curve."""
     lineage, columns = read_lineage(run)
+    fields = {name: columns[f"gene_{name}"].astype(int) for name in unimal.Genotype._fields}
+    genes = [{name: x[i].tolist() for name, x in fields.items()} for i in range(len(lineage.limbs))]
+    stands = np.asarray(standing(genotypes(genes), jax.random.key(seed)))
     ages, window = generation(lineage), PRESET.config.life.window
     rows = []
     for i in range(len(ages)):
@@ -60,6 +87,8 @@ def rows_of(scheme: str, seed: int, run: Run) -> list[dict[str, Any]]:
                 "fitness": round(float(lineage.fitness[i]), 3),
                 "length": round(float(end["length"]), 2),
                 "work": round(float(end["work"]), 3),
+                "standing": stands[i].astype(int).tolist(),
+                "genes": genes[i],
                 "curve": [round(float(x), 2) for x in columns["curve_score"][i]],
             }
         )

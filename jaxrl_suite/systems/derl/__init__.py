@@ -1,7 +1,7 @@
 """DERL: bodies that evolve, each of which learns to move by PPO from scratch."""
 
 from jaxrl_suite.systems.derl.config import TERRAINS, Config, Hyper, Life
-from jaxrl_suite.systems.derl.evaluate import Policy, episode
+from jaxrl_suite.systems.derl.evaluate import Policy, episode, passive_stability
 from jaxrl_suite.systems.derl.ppo import Body, BodyState, fitness, init, iterate
 from jaxrl_suite.systems.derl.presets import PRESETS
 from jaxrl_suite.systems.derl.system import body_of, make
@@ -21,4 +21,5 @@ __all__ = [
     "init",
     "iterate",
     "make",
+    "passive_stability",
 ]

@@ -80,6 +80,38 @@ def episode(
     return told, seen, going
 
 
+def passive_stability(
+    env: ControlEnvironment, body: Body, key: jax.Array, num_steps: int = 400
+) -> jax.Array:
+    """Actions of nothing that a body stands, from a reset, before its episode ends.
+
+    What a body is worth that no controller holds up; Gupta et al. 2021 find that evolution raises
+    it. differs: their protocol is not published; here a body is down where the environment's rule
+    for a fall says so.
+
+    Args:
+      env: where it stands.
+      body: who stands.
+      key: random key.
+      num_steps: actions watched.
+
+    Returns:
+      float32 []; `num_steps` for one that stands to the end.
+    """
+    begin, play = jax.random.split(key)
+    state, _ = env.reset(begin, body.task)
+
+    def step(carry: tuple, key: jax.Array) -> tuple[tuple, None]:
+        state, standing, count = carry
+        state, told = env.step(state, jnp.zeros(env.action_size), key, body.task)
+        standing &= ~(told.terminated | told.truncated)
+        return (state, standing, count + standing), None
+
+    start = (state, jnp.ones((), bool), jnp.zeros(()))
+    (_, _, count), _ = jax.lax.scan(step, start, jax.random.split(play, num_steps))
+    return count
+
+
 def evaluate(
     env: ControlEnvironment,
     config: Config,

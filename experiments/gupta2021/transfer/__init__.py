@@ -1,0 +1,1 @@
+"""Evolved bodies in tasks that they were not evolved for."""
