@@ -116,7 +116,7 @@ class Compiled:
         else:
             split = meshes.shardings(self._system, self._mesh, state)
             whole = NamedSharding(self._mesh, PartitionSpec())
-            state = jax.device_put(state, split)
+            state = meshes.moved(state, split)
             chunk = jax.jit(
                 chunk,
                 in_shardings=(split, whole),
@@ -165,7 +165,7 @@ class Fed:
             raise UsageError("environments on the host feed one process; leave out --coordinator")
         system, made = self._system, int(state.num_updates)
         if self._mesh is not None:
-            state = jax.device_put(state, meshes.shardings(system, self._mesh, state))
+            state = meshes.moved(state, meshes.shardings(system, self._mesh, state))
         self._threads = ActorThreads(system.actors(made), system.queue, place=self._place)
         self._publish(state, made)
         self._next = self._threads.take(made)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from jaxrl_suite.core import History, UsageError
-from jaxrl_suite.runtime import hosts
 
 NAME = "lineage.sqlite"
 
@@ -29,14 +28,14 @@ class HistoryFile:
         Args:
           path: of the file.
           identity: what the rows belong to, as JSON can hold it: the run's configuration and seed.
-          history: as it is now.
+          history: as it is now, in host memory.
 
         Raises:
           UsageError: the file is damaged or belongs to something else; it is left as it is.
         """
         self._path = path
         told = json.dumps(identity, sort_keys=True)
-        columns = hosts.to_numpy(history.columns)
+        columns = history.columns
         kinds = {name: (x.dtype.str, list(x.shape[1:])) for name, x in columns.items()}
         try:
             # A reader may hold the file for a while; transactions are opened by hand, since Python
@@ -88,9 +87,10 @@ class HistoryFile:
             (done,) = self._file.execute("SELECT COUNT(*) FROM rows").fetchone()
             if done >= count:
                 return
-            columns = hosts.to_numpy(history.columns)
-            places = ", ".join("?" * (len(columns) + 1))
-            rows = [(i, *(_entry(x[i]) for x in columns.values())) for i in range(done, count)]
+            places = ", ".join("?" * (len(history.columns) + 1))
+            rows = [
+                (i, *(_entry(x[i]) for x in history.columns.values())) for i in range(done, count)
+            ]
             with self._transaction():
                 self._file.executemany(f"INSERT INTO rows VALUES ({places})", rows)
         except sqlite3.Error as e:

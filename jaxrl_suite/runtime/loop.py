@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
-from jaxrl_suite.core import HostSystem, Metrics, PyTree, System, SystemState, UsageError
+from jaxrl_suite.core import History, HostSystem, Metrics, PyTree, System, SystemState, UsageError
 from jaxrl_suite.runtime import checkpoint, hosts
 from jaxrl_suite.runtime import mesh as meshes
 from jaxrl_suite.runtime.actors import ActorError
@@ -151,7 +151,7 @@ class _Session:
             system, mesh, self._compiled
         )
         self._sinks: list[Sink] = []
-        self._history: HistoryFile | None = None
+        self._history: HistoryFile | None = None  # on process 0 alone
         self._wall = 0.0  # s, of earlier sessions
 
     def open_sinks(self, stack: ExitStack, update: int, more: Sequence[Sink]) -> None:
@@ -165,20 +165,26 @@ class _Session:
 
     def open_history(self, stack: ExitStack, state: SystemState) -> None:
         """Opens the mirror of the system's history on process 0, cut back to `state`."""
-        of = getattr(self._system, "history", None)
-        if of is None:
+        history = self._mirrored(state)
+        if history is None:
             return
         record = self._run.record
         identity = {"config": record.config, "hyper": record.hyper, "seed": record.seed}
         path = self._run.path / NAME
-        self._history = hosts.on_main(lambda: HistoryFile(path, identity, of(state)))
+        self._history = hosts.on_main(lambda: HistoryFile(path, identity, history))
         if self._history is not None:
             stack.callback(self._history.close)
 
     def write_history(self, state: SystemState) -> None:
         """Adds what the history has more now."""
-        if self._history is not None:
-            self._history.write(self._system.history(state))
+        history = self._mirrored(state)
+        if history is not None:
+            hosts.on_main(lambda: self._history.write(history))
+
+    def _mirrored(self, state: SystemState) -> History | None:
+        """The history in host memory; gathering it is the work of all processes."""
+        of = getattr(self._system, "history", None)
+        return None if of is None else hosts.to_numpy(of(state))
 
     def compile(self, state: SystemState, *, evaluate: bool) -> SystemState:
         """Compiles what the run needs, ahead of time; returns the state on its devices."""

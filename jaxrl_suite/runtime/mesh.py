@@ -97,6 +97,18 @@ def init_state(
     return jax.jit(system.init, out_shardings=out)(*arguments)
 
 
+def moved(state: PyTree, shardings: PyTree) -> PyTree:
+    """The state on the devices of these shardings; leaves that are there stay.
+
+    Not ``device_put`` for all: over several hosts it refuses keys, even those that are in place.
+    """
+
+    def move(x: jax.Array, to: NamedSharding) -> jax.Array:
+        return x if x.sharding.is_equivalent_to(to, x.ndim) else jax.device_put(x, to)
+
+    return jax.tree.map(move, state, shardings)
+
+
 def replicate(x: PyTree, mesh: Mesh) -> jax.Array:
     """One leaf, known to every process, as an array on all devices of the mesh."""
     return place(_to_data(x), NamedSharding(mesh, PartitionSpec()), _key_impl(x))

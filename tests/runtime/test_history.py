@@ -4,7 +4,6 @@ import sqlite3
 import subprocess
 import sys
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,17 +11,17 @@ from jaxrl_suite.core import History, UsageError
 from jaxrl_suite.runtime.history import HistoryFile, read_history
 
 COLUMNS = {
-    "score": jnp.array([1.5, -jnp.inf, jnp.nan, 4.0, 5.0]),
-    "parent": jnp.array([-1, -1, 0, 1, 3], jnp.int32),
-    "alive": jnp.array([[True, False]] * 5),
-    "curve": jnp.arange(15.0).reshape(5, 3),
-    "truth": jnp.array([True, False, True, False, True]),
+    "score": np.array([1.5, -np.inf, np.nan, 4.0, 5.0], np.float32),
+    "parent": np.array([-1, -1, 0, 1, 3], np.int32),
+    "alive": np.array([[True, False]] * 5),
+    "curve": np.arange(15.0, dtype=np.float32).reshape(5, 3),
+    "truth": np.array([True, False, True, False, True]),
 }
 IDENTITY = {"config": {"bodies": 5}, "seed": 0}
 
 
 def history(count):
-    return History(COLUMNS, jnp.asarray(count, jnp.int32))
+    return History(COLUMNS, np.int32(count))
 
 
 def same(path, count):
