@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl_suite import physics
 from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least, seeded_key
 from jaxrl_suite.core import Preset, UsageError
 from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal.episode import PHYSICS_STEPS
+from jaxrl_suite.envs.unimal.scenery import recorded
 from jaxrl_suite.report import figures, film, lineage_figures, stats, video, viewer
 from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
@@ -139,30 +139,28 @@ def _record(loaded: Loaded, best: Any, options: RenderOptions) -> list[viewer.Re
     def play(genotypes: unimal.Genotype, key: jax.Array) -> tuple:
         def one(genotype: unimal.Genotype, params: Any, inputs: Any, key: jax.Array) -> tuple:
             body, policy = derl.body_of(config, genotype), derl.Policy(params, inputs)
-            watch = lambda state: state.physics  # noqa: E731
+            watch = lambda state: (state.physics, state.task.drawn)  # noqa: E731
             return derl.episode(env, config, loaded.hyper, body, policy, key, num_steps, watch)
 
         keys = jax.random.split(key, len(best.number))
         return jax.vmap(one)(genotypes, best.params, best.inputs, keys)
 
-    _, states, going = jax.device_get(play(genotypes, seeded_key(options.seed)))
-    # differs from what the body met: only level ground can be written as MJCF yet.
-    unseen = "" if config.terrain == "flat" else f"; the ground of {config.terrain} is not drawn"
+    _, (states, drawn), going = jax.device_get(play(genotypes, seeded_key(options.seed)))
     recordings = []
     for i, number in enumerate(best.number):
         genotype = jax.tree.map(lambda x, i=i: x[i], genotypes)
-        scene = unimal.scene(config.design, genotype)
-        places = physics.layout(unimal.SIZES, scene.model)
         own = jax.tree.map(lambda x, i=i: x[i, : int(going[i].sum())], states)
+        first = jax.tree.map(lambda x, i=i: x[i, 0], drawn)
+        mjcf, qpos = recorded(config.design, genotype, first, own)
         limbs, hinges = int(unimal.num_limbs(genotype)), int(unimal.num_hinges(genotype))
         metres = float(own.q[-1, 0] - own.q[0, 0])
         recordings.append(
             viewer.Recording(
                 title=f"body {int(number)}",
                 caption=f"{limbs} limbs, {hinges} hinges, fitness {best.fitness[i]:.1f}; here "
-                f"{metres:.2f} m in {len(own.q) * period:.1f} s{unseen}",
-                mjcf=unimal.to_mjcf(config.design, genotype),
-                qpos=np.asarray(places.to_mujoco(own)[0]),
+                f"{metres:.2f} m in {len(own.q) * period:.1f} s",
+                mjcf=mjcf,
+                qpos=qpos,
                 timestep=period,
             )
         )

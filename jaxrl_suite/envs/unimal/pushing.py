@@ -20,7 +20,7 @@ from jaxrl_suite.physics.kinematics import kinematics
 HALF_EDGE = 0.2  # m, of the box
 NUM_OBJECT = 12
 PUSHING = dataclasses.replace(SIZES, boxes=1, contacts=16)
-_GOAL_HALF = (0.5, 0.01)  # m, of the goal's mark: across and high
+GOAL_HALF = (0.5, 0.01)  # m, of the goal's mark: across and high
 _DROP = 0.1  # m, that objects and goals are above the highest ground below them
 _AHEAD = (15, 25)  # m, from one thing to the next; the last does not occur
 _BUFFER = (6, 10)  # m, from the front wall and from the sides, twice what the configuration says
@@ -91,7 +91,7 @@ def above(cell: Cell, place: jax.Array, across: float, high: float) -> jax.Array
 
 def goal_above(cell: Cell, place: jax.Array) -> jax.Array:
     """[3]: of a goal."""
-    return above(cell, place, *_GOAL_HALF)
+    return above(cell, place, *GOAL_HALF)
 
 
 def place_push(key: jax.Array, arena: Arena, ground: Any, cell: Cell) -> Push:
@@ -99,7 +99,7 @@ def place_push(key: jax.Array, arena: Arena, ground: Any, cell: Cell) -> Push:
 
     Uniform across, but 10 m from the sides; at most up to 6 m from the front wall.
     """
-    half, wide = (round(x * CELLS) for x in (HALF_EDGE, _GOAL_HALF[0]))
+    half, wide = (round(x * CELLS) for x in (HALF_EDGE, GOAL_HALF[0]))
     u = jax.random.uniform(key, (1 + _TRIES, 2))
     place = _ahead(u[0], arena, jnp.zeros(()), half)
     goals = jax.vmap(lambda v: _ahead(v, arena, place[0], wide))(u[1:])
