@@ -135,7 +135,7 @@ def in_c(config: derl.Config, genotype: unimal.Genotype) -> harness.Candidate:
     hosts = [HostEnvironment(model, scene, seed) for seed in range(life.num_envs)]
     pool = ThreadPoolExecutor(harness.machine()["cores"])
     state = jax.jit(lambda k: derl.init(env, life, hyper, body, k))(jax.random.key(SEED))
-    actor, critic = ppo._networks(env, life)
+    actor, critic = ppo.networks(env, life)
 
     @jax.jit
     def act(params: Any, inputs: running.Running, seen: jax.Array, key: jax.Array) -> tuple:

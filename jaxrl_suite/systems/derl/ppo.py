@@ -103,7 +103,8 @@ _ADAM = optax.scale_by_adam(eps=1e-5)
 PROPRIOCEPTIVE = "proprioceptive"  # the key of what a body senses of itself
 
 
-def _networks(env: ControlEnvironment, life: Life) -> tuple[GaussianActor, Critic]:
+def networks(env: ControlEnvironment, life: Life) -> tuple[GaussianActor, Critic]:
+    """A body's actor and critic; every body has the same ones, padded alike."""
     return GaussianActor(env.action_size, life.hidden), Critic(life.hidden)
 
 
@@ -122,7 +123,7 @@ def init(
     env: ControlEnvironment, life: Life, hyper: Hyper, body: Body, key: jax.Array
 ) -> BodyState:
     """A body that has learned nothing."""
-    actor, critic = _networks(env, life)
+    actor, critic = networks(env, life)
     keys = jax.random.split(key, 6)
     empty = {name: jnp.zeros(size) for name, size in env.observation_sizes.items()}
     params = {}
@@ -181,7 +182,7 @@ def _rollout(
     env: ControlEnvironment, life: Life, hyper: Hyper, body: Body, state: BodyState
 ) -> tuple[BodyState, Played]:
     """Plays an iteration with the policy as it is."""
-    actor, critic = _networks(env, life)
+    actor, critic = networks(env, life)
     step, reset = (
         jax.vmap(f, in_axes=axes)
         for f, axes in ((env.step, (0, 0, 0, None)), (env.reset, (0, None)))
@@ -235,7 +236,7 @@ def advantages(hyper: Hyper, played: Played) -> Batch:
 
 
 def loss(
-    networks: tuple[GaussianActor, Critic],
+    both: tuple[GaussianActor, Critic],
     hyper: Hyper,
     body: Body,
     params: PyTree,
@@ -247,7 +248,7 @@ def loss(
     mean over the minibatch, with w the ratio of probabilities and H the entropy an action
     dimension.
     """
-    actor, critic = networks
+    actor, critic = both
     mean, log_std = actor.apply({"params": params["actor"]}, batch.observation)
     value = critic.apply({"params": params["critic"]}, batch.observation)
     log_ratio = log_prob(mean, log_std[None], batch.action, body.action[None]) - batch.log_prob
@@ -279,7 +280,7 @@ def learn(
     batch = jax.tree.map(lambda x: x.reshape(life.batch, *x.shape[2:]), batch)
     advantage = batch.advantage - jnp.mean(batch.advantage)
     batch = batch._replace(advantage=advantage / (jnp.std(batch.advantage) + 1e-5))
-    networks = _networks(env, life)
+    both = networks(env, life)
     left = life.iterations - state.iteration  # 0 at the end, to the last bit
     rate = hyper.learning_rate * left / life.iterations
     size = life.batch // life.minibatches
@@ -287,9 +288,7 @@ def learn(
     def update(carry: tuple, rows: jax.Array) -> tuple[tuple, Metrics]:
         params, optimiser, stopped = carry
         part = jax.tree.map(lambda x: x[rows], batch)
-        gradient, told = jax.grad(loss, argnums=3, has_aux=True)(
-            networks, hyper, body, params, part
-        )
+        gradient, told = jax.grad(loss, argnums=3, has_aux=True)(both, hyper, body, params, part)
         stopped = stopped | (told["kl"] > hyper.max_kl)
         norm = optax.tree.norm(gradient)
         scale = jnp.minimum(1.0, hyper.max_grad_norm / jnp.maximum(norm, 1e-12))
