@@ -6,6 +6,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+IMPORTANCES = ("fisher", "log_fisher", "magnitude", "gradient")
+
 
 class Harmony(NamedTuple):
     """score: float32 [], in [-1, 1]; counted: float32 [], share of entries that counted."""
@@ -42,3 +44,42 @@ def average_harmony_score(task_gradients: Any) -> Harmony:
         counted += jnp.sum(jnp.abs(signs))
         total += gradient.size
     return Harmony(agreement / jnp.maximum(counted, 1.0), counted / total)
+
+
+def harmony(
+    gradient: jax.Array, mean: jax.Array, importance: jax.Array, weight: jax.Array
+) -> jax.Array:
+    r"""Harmony of a task with every weight, [K]: low where it had better not have it.
+
+    :math:`H_j = \bar g_j \frac1N \sum_i \bar g_{i,j} + \lambda I_j`
+
+    Args:
+      gradient: [K], of the task, masked.
+      mean: [K], of all tasks' masked gradients.
+      importance: [K], see :func:`importance`.
+      weight: [], lambda.
+
+    Source: Hu et al. 2024, harmony score, the agreement and the weighted importance.
+    """
+    chex.assert_equal_shape([gradient, mean, importance])
+    return gradient * mean + weight * importance
+
+
+def importance(kind: str, gradient: jax.Array, loss: jax.Array, weights: jax.Array) -> jax.Array:
+    r"""How much a task needs every weight, [K].
+
+    fisher: :math:`\bar g^2`, as the released code computes; log_fisher:
+    :math:`(\nabla \log L)^2 = \bar g^2 / L^2`, as the paper writes; magnitude:
+    :math:`|\theta|`; gradient: :math:`|\bar g|`.
+
+    Args:
+      kind: of IMPORTANCES, static.
+      gradient: [K], of the task, masked.
+      loss: [], of the task.
+      weights: [K].
+    """
+    if kind == "fisher":
+        return gradient**2
+    if kind == "log_fisher":
+        return (gradient / loss) ** 2
+    return jnp.abs(weights) if kind == "magnitude" else jnp.abs(gradient)
