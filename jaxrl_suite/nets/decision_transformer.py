@@ -92,14 +92,12 @@ def _norm(name: str) -> nn.LayerNorm:
 def drop(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     """x with a share of entries set to 0 and the others scaled up; as it is without a key.
 
-    Bytes of a fast generator decide, so that the share is a multiple of 1/256.
+    Bytes decide, a quarter of the work of floats, so that the share is a multiple of 1/256.
     """
     cut = round(rate * _DROPOUT_LEVELS)
     if key is None or not cut:
         return x
-    words = jax.random.bits(key, (4,), jnp.uint32)
-    fast = jax.random.wrap_key_data(words, impl="rbg")
-    kept = jax.random.bits(fast, x.shape, jnp.uint8) >= cut
+    kept = jax.random.bits(key, x.shape, jnp.uint8) >= cut
     return jnp.where(kept, x * (_DROPOUT_LEVELS / (_DROPOUT_LEVELS - cut)), 0.0)
 
 
