@@ -1,10 +1,14 @@
 """The systems that the command line knows."""
 
-from jaxrl_suite.cli import derl, impala
+from jaxrl_suite.cli import derl, harmodt, impala
 from jaxrl_suite.cli.commands import SystemCommands
 from jaxrl_suite.core import UsageError
 
-SYSTEMS: dict[str, SystemCommands] = {"impala": impala.COMMANDS, "derl": derl.COMMANDS}
+SYSTEMS: dict[str, SystemCommands] = {
+    "impala": impala.COMMANDS,
+    "harmodt": harmodt.COMMANDS,
+    "derl": derl.COMMANDS,
+}
 
 
 def commands_of(name: str) -> SystemCommands:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.data.trajectories import Episodes
+from jaxrl_suite.data.episodes import Episodes
 from jaxrl_suite.nets.decision_transformer import Steps
 from jaxrl_suite.systems.harmodt.config import DataConfig
 

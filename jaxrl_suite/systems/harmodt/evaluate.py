@@ -129,6 +129,7 @@ def play(
     pools: Sequence[Pool],
     targets: np.ndarray,
     num_steps: int,
+    watch: Callable[[np.ndarray, np.ndarray], None] = lambda seen, solved: None,
 ) -> Played:
     """One episode of at most so many steps in every environment of every task.
 
@@ -138,6 +139,7 @@ def play(
       pools: N, each of E environments, in the order of the tasks.
       targets: [N], return that each task is asked for.
       num_steps: of an episode at most.
+      watch: is shown every state [N, E, D] that is acted upon, and where it is solved [N, E].
     """
     seen = np.stack([pool.reset() for pool in pools])
     tasks, episodes = seen.shape[:2]
@@ -145,14 +147,17 @@ def play(
     to_go = np.repeat(np.asarray(targets, np.float32)[:, None], episodes, 1)
     going = np.ones((tasks, episodes), bool)
     found = Played(np.zeros_like(going), np.zeros_like(going), np.zeros_like(to_go))
+    solved = np.zeros_like(going)
     for time in range(num_steps):
+        watch(seen, solved)
         actions, steps = policy.act(state, memory, steps, seen, to_go, np.int32(time))
         actions = np.clip(np.asarray(actions), -1.0, 1.0)
         told = [pool.step(action) for pool, action in zip(pools, actions, strict=True)]
         seen, reward, solved, cut = (np.stack(part) for part in zip(*told, strict=True))
         to_go = to_go - reward.astype(np.float32)
-        np.copyto(found.any, found.any | solved.astype(bool), where=going)
-        np.copyto(found.last, solved.astype(bool), where=going)
+        solved = solved.astype(bool)
+        np.copyto(found.any, found.any | solved, where=going)
+        np.copyto(found.last, solved, where=going)
         np.copyto(found.returns, found.returns + reward, where=going, casting="same_kind")
         going &= ~cut.astype(bool)
         if not going.any():
