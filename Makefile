@@ -2,6 +2,7 @@
 #   make demo   train the quick preset of every system, evaluate, write one HTML report
 #   make test   the test suite
 #   make atari  installs EnvPool (830 MB) for real Atari games; demo and test then include them
+#   make metaworld  the same for Meta-World's tasks and their experts, and Minari for data sets
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ DEMO ?=
 # Tests run in two processes: compiling is what they spend their time on.
 TEST ?= -n 2 --dist loadgroup
 
-.PHONY: demo test atari bench lint format lock clean
+.PHONY: demo test atari metaworld bench lint format lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/jaxrl demo $(DEMO)
@@ -21,6 +22,9 @@ test: $(VENV)/.installed
 
 atari: $(VENV)/.installed
 	$(UV) sync --frozen --inexact --quiet --python $(BIN)/python --extra envpool
+
+metaworld: $(VENV)/.installed
+	$(UV) sync --frozen --inexact --quiet --python $(BIN)/python --extra metaworld --extra minari
 
 # Alone on the machine; benchmarks/README.md says how to install the peer first.
 bench: $(VENV)/.installed

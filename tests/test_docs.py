@@ -12,7 +12,7 @@ from jaxrl_suite.cli.training import LoopOptions
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = ("list", "train", "resume", "eval", "render", "report", "demo")
+COMMANDS = ("list", "train", "resume", "eval", "render", "report", "data", "demo")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -62,9 +62,9 @@ def test_commands_and_flags_exist(page, capsys):
         assert command in COMMANDS, line
         legal = FLAGS.get(command)
         if legal is None:
-            system = ["impala", "quick"] if command == "train" else []
+            more = {"train": ["impala", "quick"], "data": words[2:3]}.get(command, [])
             with pytest.raises(SystemExit) as stop:
-                cli.main([command, *system, "--help"])
+                cli.main([command, *more, "--help"])
             assert stop.value.code == 0
             legal = capsys.readouterr().out
         for flag in [word for word in words if word.startswith("--")]:

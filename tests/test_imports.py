@@ -19,6 +19,8 @@ ALLOWED = {
     "ops": ("core",),
     **dict.fromkeys(_MIDDLE, ("ops", "core")),
     "envs": ("physics", "ops", "core"),
+    # Data are collected by playing.
+    "data": ("envs", "ops", "core"),
     "systems": (*_MIDDLE, "ops", "core"),
     "runtime": ("core",),
     "report": ("core",),

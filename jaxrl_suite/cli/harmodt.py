@@ -3,14 +3,16 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least
 from jaxrl_suite.core import Preset, System, UsageError
 from jaxrl_suite.data import load
-from jaxrl_suite.envs import metaworld
-from jaxrl_suite.report import figures, stats, tabletop, video
+from jaxrl_suite.data.directions import directions
+from jaxrl_suite.envs import ant, metaworld
+from jaxrl_suite.report import figures, film, stats, tabletop, video
 from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.runtime.jsonable import to_jsonable
@@ -20,7 +22,7 @@ from jaxrl_suite.runtime.rundir import Run
 from jaxrl_suite.systems import harmodt
 from jaxrl_suite.systems.harmodt.config import Config, Hyper
 from jaxrl_suite.systems.harmodt.dataset import Dataset
-from jaxrl_suite.systems.harmodt.evaluate import Played, make_policy, play
+from jaxrl_suite.systems.harmodt.evaluate import Played, for_unseen, make_policy, play
 
 _EVALUATION, _FILM = "evaluation.json", "tasks.gif"
 _STATE = {"hand": slice(0, 3), "one": slice(4, 7), "other": slice(11, 14), "goal": slice(18, 21)}
@@ -58,73 +60,125 @@ class RenderOptions:
     seed: int = 0
 
 
-def dataset_of(config: Config) -> Dataset:
+def dataset_of(config: Config, like: Dataset | None = None) -> Dataset:
     """The trajectories of a configuration, on the device.
+
+    Args:
+      config: of the system.
+      like: tasks that were learned; given, those that the suite keeps for unseen ones.
 
     Raises:
       UsageError: no directory was given, or it holds no sound data.
     """
-    if not config.data.directory:
+    data = config.data
+    if data.suite == "ant":
+        tasks = ant.UNSEEN if like else data.tasks or _learned()
+        data = dataclasses.replace(data, tasks=tasks)
+        return harmodt.build(data, directions(tasks, data.episodes), like=like)
+    if not data.directory:
         raise UsageError(
             "say what to learn from: --config.data.directory DIR, made for instance with: "
             "jaxrl data collect DIR --tasks mt5"
         )
-    return harmodt.build(config.data, load(config.data.directory))
+    return harmodt.build(data, load(data.directory))
+
+
+def _learned() -> tuple[str, ...]:
+    """Directions that are not kept for unseen ones."""
+    return tuple(name for name in ant.TASKS if name not in ant.UNSEEN)
 
 
 def make(config: Config, hyper: Hyper, seed: int) -> System:
     """The system over the data of its configuration."""
+    config.check()
     return harmodt.make(config, hyper, dataset_of(config))
 
 
-def _play(loaded: Loaded, made: Dataset, episodes: int, seed: int, **options: object) -> Played:
-    """Episodes of all tasks of the run."""
-    target = options.pop("target", 0.0)
-    own = np.asarray(made.data.target)
+def _pool(config: Config, name: str, episodes: int, seed: int) -> Any:
+    """Environments of a task."""
+    if config.data.suite == "ant":
+        return ant.AntPool(ant.TASKS[name], episodes, seed)
+    return metaworld.Pool(name, episodes, (seed, metaworld.MT50.index(name)))
+
+
+def _play(
+    loaded: Loaded,
+    made: Dataset,
+    episodes: int,
+    seed: int,
+    *,
+    state: harmodt.LearnerState | None = None,
+    target: float = 0.0,
+    **options: Any,
+) -> Played:
+    """Episodes of all tasks of a data set; `state` is the run's own unless given."""
+    own, most = np.asarray(made.data.target), np.asarray(made.data.scale)
     targets = np.full(len(made.tasks), target, np.float32) if target else own
-    for name, wanted, most in zip(made.tasks, targets, np.asarray(made.data.scale), strict=True):
-        if wanted > most:
+    for name, wanted, there in zip(made.tasks, targets, most, strict=True):
+        if wanted > there:
             say(
                 make_console(),
-                f"warning: {name} is asked for {wanted:.0f}, its data hold at most {most:.0f}",
+                f"warning: {name} is asked for {wanted:.0f}, its data hold at most {there:.0f}",
             )
-    pools = [metaworld.Pool(name, episodes, (seed, i)) for i, name in enumerate(made.tasks)]
-    policy = make_policy(loaded.config, made)
-    options = {"num_steps": metaworld.EPISODE_LENGTH} | options
-    return play(policy, loaded.state.learner, pools, targets, **options)
+    config = loaded.config
+    pools = [_pool(config, name, episodes, seed) for name in made.tasks]
+    suite = ant if config.data.suite == "ant" else metaworld
+    options = {"num_steps": suite.EPISODE_LENGTH} | options
+    policy = make_policy(config, made)
+    return play(policy, state or loaded.state.learner, pools, targets, **options)
 
 
 def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
-    """Plays all tasks and writes what came of it into the run."""
+    """Plays all tasks, and those kept for unseen ones, and writes what came of it into the run."""
     check_least(options, episodes=0, seed=0)
-    made = dataset_of(loaded.config)
-    episodes = options.episodes or loaded.config.eval_episodes
+    config = loaded.config
+    made = dataset_of(config)
+    episodes = options.episodes or config.eval_episodes
     found = _play(loaded, made, episodes, options.seed, target=options.target)
-    row = {
-        "update": int(loaded.state.num_updates),
-        "seed": options.seed,
-        "tasks": made.tasks,
-        **found._asdict(),
-    }
+    row = {"update": int(loaded.state.num_updates), "seed": options.seed}
+    row |= {"suite": config.data.suite, "tasks": made.tasks, **found._asdict()}
+    row |= {"data_returns": np.asarray(made.data.target), "unseen": ()}
+    # A task that is told by its number must have one.
+    if config.data.suite == "ant" and config.network.condition == "prompt":
+        unseen = dataset_of(config, like=made)
+        state = for_unseen(config, loaded.state.learner, len(unseen.tasks))
+        more = _play(loaded, unseen, episodes, options.seed, state=state, target=options.target)
+        row |= {"unseen": unseen.tasks, "unseen_returns": more.returns}
+        row |= {"unseen_data_returns": np.asarray(unseen.data.target)}
     text = json.dumps(to_jsonable(row)) + "\n"
     path = write_atomically(loaded.run.path / _EVALUATION, text.encode())
-    lines = [
-        f"{name}: solved in {x.mean():.0%} of {episodes} episodes, at the end {y.mean():.0%}, "
-        f"return {z.mean():.0f}"
-        for name, x, y, z in zip(made.tasks, *found, strict=True)
-    ]
-    return [
-        *lines,
-        f"all {len(made.tasks)} tasks: solved {found.any.mean():.1%}, at the end "
-        f"{found.last.mean():.1%}",
-        f"written: {path}",
-    ]
+    return [*_told(row, episodes), f"written: {path}"]
+
+
+def _told(row: dict[str, Any], episodes: int) -> list[str]:
+    """What an evaluation came to, a line a task and one for all."""
+    if row["suite"] == "metaworld":
+        each = zip(row["tasks"], row["any"], row["last"], row["returns"], strict=True)
+        lines = [
+            f"{name}: solved in {x.mean():.0%} of {episodes} episodes, at the end {y.mean():.0%}, "
+            f"return {z.mean():.0f}"
+            for name, x, y, z in each
+        ]
+        share, end = np.mean(row["any"]), np.mean(row["last"])
+        return [*lines, f"all {len(lines)} tasks: solved {share:.1%}, at the end {end:.1%}"]
+    lines = []
+    for side, prefix in (("tasks", ""), ("unseen", "unseen_")):
+        if not row[side]:
+            continue
+        got, best = (np.asarray(row[f"{prefix}{name}"]) for name in ("returns", "data_returns"))
+        lines.append(
+            f"{len(row[side])} {'directions' if side == 'tasks' else 'unseen directions'}: return "
+            f"{got.mean():.1f}, the expert's best {best.mean():.1f} ({episodes} episodes each)"
+        )
+    return lines
 
 
 def render(loaded: Loaded, options: RenderOptions) -> Path:
-    """Writes a GIF with a tile a task."""
+    """Writes a GIF: a tile a task, or for directions where the bodies run."""
     check_least(options, count=1, steps=2, fps=1, seed=0)
     made = dataset_of(loaded.config)
+    if loaded.config.data.suite == "ant":
+        return _render_directions(loaded, made, options)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     _play(
         loaded,
@@ -145,6 +199,25 @@ def render(loaded: Loaded, options: RenderOptions) -> Path:
     return video.write_gif(tiles, loaded.run.figures / _FILM, options.fps)
 
 
+def _render_directions(loaded: Loaded, made: Dataset, options: RenderOptions) -> Path:
+    """Bodies of several tasks, each in a tile of its own."""
+    config = loaded.config
+    pools = [_pool(config, name, 1, options.seed) for name in made.tasks]
+    places: list[np.ndarray] = []
+    play(
+        make_policy(config, made),
+        loaded.state.learner,
+        pools,
+        np.asarray(made.data.target),
+        min(options.steps, ant.EPISODE_LENGTH),
+        watch=lambda states, solved: places.append(np.stack([pool.qpos()[0] for pool in pools])),
+    )
+    paths = np.stack(places, axis=1)[: options.count]
+    films = [film.film(ant.mjcf(), path, timestep=0.04, fps=options.fps) for path in paths]
+    tiles = video.tile(np.stack(films), labels=list(made.tasks[: options.count]))
+    return film.write_film(tiles, loaded.run.figures / _FILM, options.fps)
+
+
 def report(page: Page, run: Run) -> None:
     """Loss and harmony, success by task, the film."""
     page.section(f"multi-task: {run.path.name}")
@@ -162,12 +235,13 @@ def report(page: Page, run: Run) -> None:
             figures.save(drawn, run.figures / name)
             page.figure(drawn, f"{title} while training.")
     if (run.path / _EVALUATION).is_file():
-        _report_tasks(page, run, json.loads((run.path / _EVALUATION).read_text()))
+        row = json.loads((run.path / _EVALUATION).read_text())
+        (_report_tasks if row["suite"] == "metaworld" else _report_directions)(page, run, row)
     if (run.figures / _FILM).is_file():
         page.gif(
             run.figures / _FILM,
-            "An episode of every task, from above and from the side: hand (round), objects "
-            "(square), goal (ring).",
+            "An episode of each task; of Meta-World's from above and from the side: hand (round), "
+            "objects (square), goal (ring).",
         )
     page.facts(dataclasses.asdict(run.record), title=f"Run facts of {run.path.name}")
 
@@ -195,9 +269,41 @@ def _report_tasks(page: Page, run: Run, row: dict) -> None:
     )
 
 
+def _report_directions(page: Page, run: Run, row: dict) -> None:
+    names = [*row["tasks"], *row["unseen"]]
+    returns = np.array([*row["returns"], *row.get("unseen_returns", ())], float)
+    best = np.array([*row["data_returns"], *row.get("unseen_data_returns", ())], float)
+    nothing = np.full_like(best, np.nan)
+    drawn = figures.bars(
+        names,
+        {
+            "learned": stats.mean_interval(returns.T),
+            "expert's best": stats.Interval(best, nothing, nothing),
+        },
+        x_label="return of an episode",
+        sections=["learned"] * len(row["tasks"]) + ["never seen"] * len(row["unseen"]),
+        title="Return by direction",
+    )
+    figures.save(drawn, run.figures / "returns")
+    page.figure(
+        drawn, "Return of the newest evaluation, intervals over episodes; 0.9 quantile of the data."
+    )
+
+
 def demo(short: bool) -> dict[str, Preset]:
-    """Nothing yet: what there is to learn from has to be collected first."""
-    return {}
+    """Directions of the four-legged body; when short, to show that everything works."""
+    preset = harmodt.PRESETS["directions"]
+    config = preset.config
+    if short:
+        config = dataclasses.replace(
+            config,
+            data=dataclasses.replace(config.data, episodes=6, held_out=2),
+            network=dataclasses.replace(config.network, layers=1, width=16, heads=2),
+            interval=5,
+            updates=4,
+            eval_episodes=3,
+        )
+    return {"directions": Preset(config, preset.hyper, config.updates)}
 
 
 def _length(config: Config) -> int:
@@ -208,7 +314,10 @@ def _length(config: Config) -> int:
 def inventory() -> list[str]:
     """What there is to learn from."""
     sets = ", ".join(f"{name} ({len(x)})" for name, x in metaworld.TASK_SETS.items())
-    return [f"Meta-World tasks (extra: metaworld): {sets}"]
+    return [
+        f"Meta-World tasks (extra: metaworld): {sets}",
+        f"directions of a four-legged body: {len(ant.TASKS)}, {len(ant.UNSEEN)} of them unseen",
+    ]
 
 
 COMMANDS = SystemCommands(

@@ -18,6 +18,8 @@ usage: jaxrl COMMAND ...
   render RUN ...                write a video of the newest checkpoint
   report RUN [RUN ...]          write one HTML page about runs
   view FILE [FILE ...]          simulate bodies from MJCF files and show them
+  data collect DIR ...          play Meta-World's scripted experts into a data set
+  data check DIR                verify a data set, and print what is in it
   demo [--short]                train the quick preset of every system and report on it
 
 RUN is a directory, or SYSTEM/NAME or NAME under runs/ (another place: --root).
@@ -31,7 +33,7 @@ _NEED_A_NAME = ("train", "resume", "eval", "render")
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
     # Imported here: `jaxrl --help` should not wait for everything that a run needs.
-    from jaxrl_suite.cli import demo, inspecting, training, view
+    from jaxrl_suite.cli import data, demo, inspecting, training, view
 
     return {
         "list": inspecting.list_everything,
@@ -41,6 +43,7 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "render": inspecting.render,
         "report": inspecting.report,
         "view": view.view,
+        "data": data.data,
         "demo": demo.demo,
     }
 

@@ -19,8 +19,12 @@ class DataConfig:
     """What is learned from.
 
     Attributes:
-      directory: of the trajectories, see ``jaxrl data collect``.
-      tasks: names of those to learn, in this order; all of the directory when empty.
+      suite: "metaworld", manipulation, from trajectories in a directory; or "ant", directions of a
+        four-legged body, which its expert plays on the device when the system is made.
+      directory: of the trajectories, see ``jaxrl data collect``; of the suite "metaworld".
+      tasks: names of those to learn, in this order; all that there are when empty, but for the
+        directions that are kept for unseen tasks.
+      episodes: of a task, of the suite "ant".
       held_out: episodes a task that are never trained on; prompts of evaluation are among them.
       context: K, steps that the policy looks back on.
       prompt: K*, steps of a prompt.
@@ -28,22 +32,32 @@ class DataConfig:
         where the task is first solved ("around_success", the last ones where it is not), or any.
       prompt_source: which training episodes make prompts in training: any ("random"), or one of
         the eight of the highest return of the task ("best").
+      normalise: whose mean and spread states are normalised by: each "task" its own, as in the
+        original, which tells the tasks apart; or those of "all" tasks, which new ones can share.
     """
 
+    suite: Literal["metaworld", "ant"] = "metaworld"
     directory: str = ""
     tasks: tuple[str, ...] = ()
+    episodes: int = 32
     held_out: int = 4
     context: int = 20
     prompt: int = 5
     prompt_segment: Literal["last", "around_success", "random"] = "around_success"
     prompt_source: Literal["random", "best"] = "random"
+    normalise: Literal["task", "all"] = "task"
 
     def check(self) -> None:
         """Raises UsageError for a setting outside its range."""
-        for name in ("held_out", "context", "prompt"):
+        for name in ("episodes", "held_out", "context", "prompt"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name, legal in (("prompt_segment", SEGMENTS), ("prompt_source", SOURCES)):
+        for name, legal in (
+            ("suite", ("metaworld", "ant")),
+            ("prompt_segment", SEGMENTS),
+            ("prompt_source", SOURCES),
+            ("normalise", ("task", "all")),
+        ):
             if getattr(self, name) not in legal:
                 told = getattr(self, name)
                 raise UsageError(f"unknown {name} {told!r}; legal: {', '.join(legal)}")

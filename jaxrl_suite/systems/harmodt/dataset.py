@@ -30,8 +30,10 @@ class Data(NamedTuple):
     best: int32 [N, 8], rows of its best training episodes.
     prompts: int32 [N], row of its best held-out episode.
     mean, spread: [N, D], of states.
-    scale: [N], of returns: the largest of the task's data.
-    target: [N], return that evaluation asks for, unscaled: a high quantile of the data.
+    scale: [N], of returns: the largest of the task's good episodes.
+    target: [N], return that evaluation asks for, unscaled: a high quantile of the same. Good are
+      those that are solved, if any are: of episodes that end soon after they are, a failure that
+      goes on has the larger return.
     """
 
     states: jax.Array
@@ -64,7 +66,12 @@ class Dataset(NamedTuple):
     action_size: int
 
 
-def build(config: DataConfig, episodes: Mapping[str, Episodes], seed: int = 0) -> Dataset:
+def build(
+    config: DataConfig,
+    episodes: Mapping[str, Episodes],
+    seed: int = 0,
+    like: Dataset | None = None,
+) -> Dataset:
     """Puts trajectories on the device.
 
     Compiled programs then read them as arguments: what they close over is not copied into them.
@@ -73,6 +80,8 @@ def build(config: DataConfig, episodes: Mapping[str, Episodes], seed: int = 0) -
       config: of the data; its directory is not read.
       episodes: by task.
       seed: of the choice of held-out episodes.
+      like: tasks that have been learned, by whose mean, spread and scale these ones are
+        normalised; for tasks that were never seen. They must share theirs.
 
     Raises:
       UsageError: an unknown task, one with too few episodes, or episodes too short for a prompt.
@@ -81,11 +90,18 @@ def build(config: DataConfig, episodes: Mapping[str, Episodes], seed: int = 0) -
     unknown = [name for name in config.tasks if name not in episodes]
     if unknown:
         raise UsageError(f"no task {unknown[0]!r} in the data; legal: {', '.join(episodes)}")
+    if like is not None and config.normalise != "all":
+        raise UsageError('new tasks share the mean of all others: they need normalise="all"')
     tasks = config.tasks or tuple(episodes)
     generator, start = np.random.default_rng(seed), 0
     parts: list[dict[str, np.ndarray]] = []
+    shared = _moments([episodes[name] for name in tasks]) if config.normalise == "all" else None
+    if like is not None:
+        shared = tuple(
+            np.asarray(x[0]) for x in (like.data.mean, like.data.spread, like.data.scale)
+        )
     for name in tasks:
-        part = _task(config, name, episodes[name], generator)
+        part = _task(config, name, episodes[name], generator, shared)
         for field in ("end", "segment", "first", "best", "prompts"):
             part[field] = part[field] + start
         start += len(part["times"])
@@ -107,7 +123,11 @@ def build(config: DataConfig, episodes: Mapping[str, Episodes], seed: int = 0) -
 
 
 def _task(
-    config: DataConfig, name: str, episodes: Episodes, generator: np.random.Generator
+    config: DataConfig,
+    name: str,
+    episodes: Episodes,
+    generator: np.random.Generator,
+    shared: tuple | None,
 ) -> dict[str, np.ndarray]:
     """Rows of one task, held-out episodes last; row numbers count from its first."""
     length = np.asarray(episodes.length)
@@ -129,7 +149,7 @@ def _task(
     reward = np.asarray(episodes.reward, np.float64)[rows]
     success = np.asarray(episodes.success)[rows]
     to_go = [np.cumsum(r[::-1])[::-1] for r in np.split(reward, starts[1:])]
-    total = np.array([x[0] for x in to_go])
+    total, done = episodes.returns[order], episodes.success_any[order]
     segment = [
         start + _segment(config, solved)
         for start, solved in zip(starts, np.split(success, starts[1:]), strict=True)
@@ -138,9 +158,14 @@ def _task(
     count = int(length[:trained].sum())
     states = np.asarray(episodes.state)[rows]
     mean, spread = states[:count].mean(0), np.maximum(states[:count].std(0), _FLOOR)
-    scale = max(float(np.abs(total[:trained]).max()), 1e-6)
-    best = np.argsort(-total[:trained], kind="stable")
-    held = trained + int(np.argmax(total[trained:]))
+    good = total[:trained][done[:trained]] if done[:trained].any() else total[:trained]
+    scale = max(float(np.abs(good).max()), 1e-6)
+    if shared is not None:
+        mean, spread, scale = shared
+    # Solved ones first, then by their return.
+    rank = total + np.where(done, np.ptp(total) + 1.0, 0.0)
+    best = np.argsort(-rank[:trained], kind="stable")
+    held = trained + int(np.argmax(rank[trained:]))
     return {
         "states": ((states - mean) / spread).astype(np.float16),
         "actions": np.asarray(episodes.action)[rows].astype(np.float16),
@@ -155,8 +180,15 @@ def _task(
         "mean": mean.astype(np.float32),
         "spread": spread.astype(np.float32),
         "scale": np.float32(scale),
-        "target": np.float32(np.quantile(total[:trained], _TARGET)),
+        "target": np.float32(np.quantile(good, _TARGET)),
     }
+
+
+def _moments(episodes: list[Episodes]) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mean and spread of all states, and the largest return."""
+    states = np.concatenate([np.asarray(of.state) for of in episodes])
+    scale = max(float(np.abs(of.returns).max()) for of in episodes)
+    return states.mean(0), np.maximum(states.std(0), _FLOOR), max(scale, 1e-6)
 
 
 def _segment(config: DataConfig, solved: np.ndarray) -> int:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.nets.decision_transformer import Memory, Steps
+from jaxrl_suite.ops.masks import vote
 from jaxrl_suite.systems.harmodt.config import Config
 from jaxrl_suite.systems.harmodt.dataset import Data, Dataset, window
 from jaxrl_suite.systems.harmodt.learner import LearnerState, masked, network, parameter_shapes
@@ -115,6 +116,26 @@ def make_policy(config: Config, dataset: Dataset) -> Policy:
         return actions, steps._replace(actions=steps.actions.at[:, :, -1].set(actions))
 
     return Policy(jax.jit(remember), jax.jit(act, donate_argnums=2), begin)
+
+
+def for_unseen(
+    config: Config, state: LearnerState, num_tasks: int, threshold: float | None = None
+) -> LearnerState:
+    """The learner as it meets tasks that it has no masks for: under the mask its tasks vote for.
+
+    Args:
+      config: of the system.
+      state: of the learner.
+      num_tasks: new ones.
+      threshold: of votes, see :func:`masks.vote`; None for half of the tasks.
+
+    Source: Hu et al. 2024, unseen tasks.
+    """
+    if config.masks.kind == "none":
+        return state
+    known = state.masks
+    agreed = vote(known, known.shape[0] / 2 if threshold is None else threshold)
+    return state._replace(masks=jnp.tile(agreed, (num_tasks, 1)))
 
 
 def _prompt(data: Data, task: jax.Array, length: int) -> Steps:

@@ -114,3 +114,24 @@ def test_episodes_are_drawn_by_their_length_and_steps_evenly():
 def test_bad_settings_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         build(dataclasses.replace(CONFIG, **changes), all_episodes())
+
+
+def test_targets_are_those_of_episodes_that_are_solved():
+    """A failure that goes on for long collects more than a success that ends."""
+    good = episodes(0, 12)
+    solved, starts = np.arange(12) % 3 > 0, good.start
+    reward, success = good.reward.copy(), good.success.copy()
+    for start, length, fine in zip(starts, good.length, solved, strict=True):
+        if not fine:
+            reward[start : start + length], success[start : start + length] = 100.0, False
+    given = {"a": good._replace(reward=reward, success=success)}
+    data = build(dataclasses.replace(CONFIG, held_out=1), given).data
+    most = good.returns[solved].max()
+    assert float(data.scale[0]) <= most + 1e-3
+    assert float(data.target[0]) <= most + 1e-3
+    # What the best prompts begin with belongs to solved episodes, as long as there are any.
+    state = np.asarray(data.states, np.float64) * np.asarray(data.spread) + np.asarray(data.mean)
+    firsts = np.array([good.state[start] for start in starts])
+    ranked = [np.abs(firsts - state[int(row)]).max(1).argmin() for row in data.best[0]]
+    there = solved[ranked]
+    assert there[:7].all()

@@ -4,7 +4,8 @@ The corner is not in the state, so only a prompt, a mask or a number can tell it
 """
 
 import numpy as np
-from jaxrl_suite.data.trajectories import Episodes
+
+from jaxrl_suite.data.episodes import Episodes
 
 CORNERS = np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]], np.float32)
 

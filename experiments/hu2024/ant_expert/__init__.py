@@ -1,0 +1,1 @@
+"""The expert that the directions of the four-legged body are learned from."""

@@ -1,0 +1,1 @@
+"""Meta-World's scripted experts, of which the data sets are made."""

@@ -1,0 +1,1 @@
+"""Masks against their baselines on five manipulation tasks."""

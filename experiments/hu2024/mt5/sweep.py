@@ -1,0 +1,109 @@
+"""HarmoDT, its variants and its baselines on MT5, from near-optimal and sub-optimal data.
+
+python -m experiments.hu2024.mt5.sweep      (about 6 minutes a run, two CPU cores; extra metaworld)
+
+The quick preset. Trajectories are collected first, 200 episodes a task and tier. Every run is
+evaluated four times while it trains, at new goals of one seed for all, 10 episodes a task: the last
+evaluation is the headline, the best one is given beside it, since papers report that.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.results import ResultsFile
+from jaxrl_suite.core import train
+from jaxrl_suite.data import collect, load
+from jaxrl_suite.envs import metaworld
+from jaxrl_suite.runtime.compile_cache import enable_compile_cache
+from jaxrl_suite.runtime.rundir import ROOT
+from jaxrl_suite.systems import harmodt
+from jaxrl_suite.systems.harmodt.evaluate import make_policy, play
+
+RESULTS = Path(__file__).parent / "results" / "runs.jsonl"
+SEEDS, EVALUATIONS, EPISODES, COLLECTED = 3, 4, 10, 200
+TIERS = ("near", "sub")
+PRESET = harmodt.PRESETS["quick"]
+GOALS = 1000  # seed of the evaluation's goals
+
+_MASKS, _NETWORK = PRESET.config.masks, PRESET.config.network
+_DENSE = {"masks": dataclasses.replace(_MASKS, kind="none")}
+_NUMBERED = dataclasses.replace(_NETWORK, condition="task", num_tasks=len(metaworld.MT5))
+# Name -> what differs from the preset.
+METHODS: dict[str, dict[str, Any]] = {
+    "HarmoDT-F": {},
+    "HarmoDT-M": {"masks": dataclasses.replace(_MASKS, importance="magnitude")},
+    "HarmoDT-R": {"masks": dataclasses.replace(_MASKS, kind="random")},
+    "Prompt-DT": _DENSE,
+    "MTDT": {**_DENSE, "network": _NUMBERED},
+    "MTBC": {**_DENSE, "network": dataclasses.replace(_NUMBERED, returns=False)},
+}
+
+
+def data_of(tier: str) -> harmodt.Dataset:
+    """Trajectories of a tier, collected if need be."""
+    directory = ROOT / "hu2024" / f"mt5-{tier}"
+    collect(directory, metaworld.MT5, tier=tier, episodes=COLLECTED)
+    return harmodt.build(PRESET.config.data, load(directory))
+
+
+def run(method: str, data: harmodt.Dataset, seed: int) -> list[dict[str, Any]]:
+    """Trains and evaluates; a row a task."""
+    config = dataclasses.replace(PRESET.config, **METHODS[method])
+    system = harmodt.make(config, PRESET.hyper, data)
+    state = jax.jit(system.init)(jax.random.key(seed))
+    part = jax.jit(train(system, config.updates // EVALUATIONS))
+    policy, targets = make_policy(config, data), np.asarray(data.data.target)
+    found, losses, harmony = [], [], []
+    for _ in range(EVALUATIONS):
+        state, metrics = part(state)
+        losses.append(float(metrics["loss"][-5:].mean()))
+        harmony.append(float(metrics["harmony"][-5:].mean()) if "harmony" in metrics else None)
+        pools = [metaworld.Pool(name, EPISODES, (GOALS, i)) for i, name in enumerate(data.tasks)]
+        found.append(play(policy, state.learner, pools, targets, metaworld.EPISODE_LENGTH))
+        for pool in pools:
+            pool.close()
+    return [
+        {
+            "method": method,
+            "seed": seed,
+            "task": name,
+            "any": [round(float(x.any[i].mean()), 3) for x in found],
+            "final": [round(float(x.last[i].mean()), 3) for x in found],
+            "return": [round(float(x.returns[i].mean()), 1) for x in found],
+            "loss": [round(x, 6) for x in losses],
+            "harmony": harmony,
+        }
+        for i, name in enumerate(data.tasks)
+    ]
+
+
+def main() -> None:
+    """Runs whatever the results file lacks."""
+    enable_compile_cache()
+    settings = {
+        "config": dataclasses.asdict(PRESET.config),
+        "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
+        "seeds": SEEDS,
+        "episodes": EPISODES,
+        "collected": COLLECTED,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+    }
+    results = ResultsFile(RESULTS, keys=("tier", "method", "seed", "task"), settings=settings)
+    for tier in TIERS:
+        data = data_of(tier)
+        for method in METHODS:
+            for seed in range(SEEDS):
+                if not results.has(tier=tier, method=method, seed=seed):
+                    rows = run(method, data, seed)
+                    results.add({"tier": tier, **row} for row in rows)
+                    solved = np.mean([row["any"][-1] for row in rows])
+                    print(tier, method, seed, solved.round(3), flush=True)
+
+
+if __name__ == "__main__":
+    main()
