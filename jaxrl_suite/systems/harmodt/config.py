@@ -156,6 +156,7 @@ class Hyper(NamedTuple):
 
     learning_rate: of AdamW, after the warm-up.
     warmup: steps in which it rises linearly from 0.
+    decay: share of it that is gone, linearly, by the end of training; 0 as published.
     weight_decay: decoupled.
     max_grad_norm: of a task's gradient, before its mask.
     importance_weight: lambda in the harmony score.
@@ -163,6 +164,7 @@ class Hyper(NamedTuple):
 
     learning_rate: float | jax.Array = 1e-4
     warmup: float | jax.Array = 10_000.0
+    decay: float | jax.Array = 0.0
     weight_decay: float | jax.Array = 1e-4
     max_grad_norm: float | jax.Array = 0.25
     importance_weight: float | jax.Array = 0.1

@@ -184,6 +184,7 @@ def train_step(
         gradient = jax.tree.map(lambda g: jnp.mean(g, axis=0), gradient)
     change, optimiser = _ADAM.update(gradient, state.optimiser)
     rate = hyper.learning_rate * jnp.minimum(1.0, (state.steps + 1) / hyper.warmup)
+    rate *= 1.0 - hyper.decay * state.steps / (config.updates * config.interval)
     decayed = lambda p, c: p - rate * (c + hyper.weight_decay * p)  # noqa: E731
     moved = jax.tree.map(decayed, state.params, change)
     if sparse:

@@ -318,3 +318,22 @@ def test_presets_are_sound():
     settings = paper.config.masks
     total = mask_ops.swap_count(share, settings.least, settings.most, settings.schedule).sum()
     assert abs(int(total) - 99_000) <= 60
+
+
+def test_the_rate_warms_up_and_may_fall_to_nothing():
+    begin, _, _ = trained()
+    net, weights = parts()
+    one = jax.tree.map(lambda x: x[0], batch_of(CONFIG, begin).inner)
+    step = jax.jit(lambda s: level.train_step(CONFIG, net, weights, s, one)[0])
+
+    def moved(steps, decay):
+        hyper = begin.learner.hyper._replace(decay=jnp.asarray(decay))
+        state = begin.learner._replace(hyper=hyper, steps=jnp.asarray(steps, jnp.int32))
+        return float(jnp.abs(flatten(step(state).params) - flatten(state.params)).max())
+
+    total = CONFIG.interval * CONFIG.updates
+    full = moved(100, 0.0)
+    assert moved(0, 0.0) == pytest.approx(full / 10, rel=0.01)
+    assert moved(total - 1, 0.0) == pytest.approx(full, rel=0.01)
+    assert moved(total // 2, 1.0) == pytest.approx(full / 2, rel=0.01)
+    assert moved(total, 1.0) < 1e-6 * full
