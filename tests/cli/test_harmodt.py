@@ -35,11 +35,12 @@ def runs(tmp_path_factory):
 def test_a_run_is_as_long_as_its_schedule(runs):
     found = rows(runs / "harmodt/a")
     assert found[-1]["update"] == UPDATES
-    assert found[-1]["frames"] == UPDATES * 3 * 16
+    assert found[-1]["frames"] == UPDATES * 3 * 32
     assert all(np.isfinite(row["loss"]) for row in found)
     assert {"harmony", "harmony_counted", "swapped", "ones"} <= found[-1].keys()
 
 
+@pytest.mark.slow
 def test_killed_with_9_then_resumed_ends_the_same(runs, tmp_path):
     every = ("--checkpoint-every", 2, "--log-every", 1)
     train = ("train", "harmodt", "directions", *SMALL, "--name", "a", "--root", tmp_path)

@@ -71,7 +71,12 @@ def plain(learner, task, history):
     prompt = window(data, data.segment[data.prompts[task]], 3)
     params = level.masked(weights, learner.params, learner.masks[task])
     batch = lambda steps: jax.tree.map(lambda x: jnp.asarray(x)[None], steps)  # noqa: E731
-    return net.apply({"params": params}, batch(prompt), batch(context))[0, -1]
+    return _apply(net)({"params": params}, batch(prompt), batch(context))[0, -1]
+
+
+@functools.cache
+def _apply(net):
+    return jax.jit(net.apply)
 
 
 def test_actions_are_those_of_the_plain_way():

@@ -208,6 +208,7 @@ def test_what_embeds_and_predicts_is_shared_by_all():
     }
 
 
+@pytest.mark.slow
 def test_baselines_have_no_masks():
     dense = dataclasses.replace(changed(kind="none"), interval=3)
     _, state, metrics = trained(dense, 2)
@@ -233,6 +234,7 @@ def test_tasks_take_turns():
     np.testing.assert_array_equal(order.ravel(), np.arange(10) % 3)
 
 
+@pytest.mark.slow
 def test_two_parts_are_one_whole_and_seeds_are_their_own():
     system = harmodt.make(CONFIG, HYPER, dataset())
     run = jax.jit(train(system, 1))
@@ -256,6 +258,7 @@ def test_two_parts_are_one_whole_and_seeds_are_their_own():
         assert np.median(np.abs(a[1] - b)) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["harmony", "prompt", "task"])
 def test_the_corners_of_all_tasks_are_learned(case):
     kind = "harmony" if case == "harmony" else "none"
