@@ -11,12 +11,18 @@ from jaxrl_suite.cli import impala
 from jaxrl_suite.cli.training import LoopOptions
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = ("list", "train", "resume", "eval", "render", "report", "data", "demo")
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "jaxrl_suite" / "systems").glob("*/README.md")),
+]
+COMMANDS = ("list", "train", "resume", "eval", "render", "report", "data", "demo", "view")
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    # All fences in turn: what ends one block must not begin another.
+    found = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for of, text in found if of == language]
 
 
 def command_lines(page: Path) -> list[str]:
@@ -34,7 +40,7 @@ def test_the_readme_code_runs():
     assert names["metrics"]["return"].shape == (5, 2)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
     missing = [x for x in links if "://" not in x and not (page.parent / x).exists()]
@@ -54,7 +60,7 @@ FLAGS = {
 }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_commands_and_flags_exist(page, capsys):
     for line in command_lines(page):
         words = line.split()
@@ -62,7 +68,7 @@ def test_commands_and_flags_exist(page, capsys):
         assert command in COMMANDS, line
         legal = FLAGS.get(command)
         if legal is None:
-            more = {"train": ["impala", "quick"], "data": words[2:3]}.get(command, [])
+            more = {"train": words[2:4], "data": words[2:3]}.get(command, [])
             with pytest.raises(SystemExit) as stop:
                 cli.main([command, *more, "--help"])
             assert stop.value.code == 0
