@@ -35,7 +35,8 @@ class EvalOptions:
     Attributes:
       episodes: of each task; 0 for the run's own number.
       seed: of goals and places of objects; the same for every run, so that runs can be compared.
-      target: return that every task is asked for; 0 for the 0.9 quantile of each task's data.
+      target: return that every task is asked for; 0 for the 0.9 quantile of each task's
+        solved episodes, or of all where none is.
     """
 
     episodes: int = 0

@@ -1,4 +1,4 @@
-"""Parts of the figures of :mod:`lineage_figures`: branches of a tree, names of bands and roots."""
+"""Parts of the figures of lineages: branches of a tree, names of bands and roots, captions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxrl_suite.report import lineage_tree, style
+from jaxrl_suite.report import lineage_tree, stats, style
 from jaxrl_suite.report.lineage import FOUNDER
 
 if TYPE_CHECKING:
@@ -132,3 +132,18 @@ def visible_ramp() -> "Colormap":
     from matplotlib.colors import ListedColormap
 
     return ListedColormap(style.ramp()(np.linspace(0.25, 1, 192)))
+
+
+def whiskers_over(runs: list[int]) -> str:
+    """What whiskers mean, for series of so many runs."""
+    if max(runs) == 1:
+        return "whiskers: 95% interval over the bodies of one run (Student's t)"
+    if max(runs) < stats.MIN_SEEDS:
+        return f"mean of {max(runs)} runs: too few for an interval"
+    count = f"{min(runs)} to {max(runs)}" if min(runs) < max(runs) else f"{max(runs)}"
+    return f"whiskers: 95% interval over {count} runs (Student's t)"
+
+
+def without(bodies: int) -> str:
+    """That so many bodies were left out."""
+    return f"without {bodies} {'body' if bodies == 1 else 'bodies'} that went non-finite"

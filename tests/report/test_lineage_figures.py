@@ -4,6 +4,7 @@ import pytest
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.report import figures, lineage
 from jaxrl_suite.report import lineage_figures as draw
+from jaxrl_suite.report import lineage_learning as grown
 from tests.report.toy_lineage import evolve, learn
 
 RUNS = {
@@ -25,9 +26,9 @@ DRAW = {
     "muller": draw.muller,
     "phylogeny": draw.phylogeny,
     "by_generation": lambda table, window: draw.by_generation(table),
-    "learning": lambda table, window: draw.learning({"flat": [learned(table)]}),
+    "learning": lambda table, window: grown.learning({"flat": [learned(table)]}),
     "operators": lambda table, window: draw.operators(table),
-    "panels_by_generation": lambda table, window: draw.panels_by_generation(
+    "panels_by_generation": lambda table, window: grown.panels_by_generation(
         {"fitness": [(table, table.fitness)], "limbs": [(table, table.limbs)]}
     ),
 }
@@ -109,20 +110,20 @@ def test_phylogeny_says_what_it_leaves_out():
 
 def test_learning_over_runs():
     runs = [learned(evolve(seed), seed) for seed in range(3)]
-    figure = draw.learning({"flat": runs, "steps": runs[:1]}, fraction=0.7, smooth=3, last=5)
+    figure = grown.learning({"flat": runs, "steps": runs[:1]}, fraction=0.7, smooth=3, last=5)
     text = words(figure)
     assert "1 to 3 runs" in text
     assert "122 iterations" in text
     assert "AdaControl" in text
     speed = figure.axes[0].lines[0].get_ydata()
     assert speed[0] > speed[5]  # the toy learns sooner in later generations
-    assert "too few" in words(draw.learning({"flat": runs[:2]}))
+    assert "too few" in words(grown.learning({"flat": runs[:2]}))
 
 
 def test_a_body_that_never_arrives_counts_with_the_budget():
     table = lineage.Lineage([-1] * 4, [""] * 4, [1, 1, 1, 0], [2] * 4, [0] * 4)
     curve = np.array([[0, 1, 1, 1]] * 3 + [[0, 0, 0, 0]], float)
-    figure = draw.learning({"flat": [(table, curve)]}, last=1)
+    figure = grown.learning({"flat": [(table, curve)]}, last=1)
     assert figure.axes[0].lines[0].get_ydata()[0] == pytest.approx((2 + 2 + 2 + 4) / 4)
     assert "(25%)" in words(figure)
 
@@ -133,11 +134,11 @@ def test_bad_input():
     for wrong, message in (
         (lambda: draw.fitness({}, 4), "at least one"),
         (lambda: draw.fitness({"a": []}, 4), "'a' has no run"),
-        (lambda: draw.learning({"a": []}), "'a' has no run"),
-        (lambda: draw.learning({}), "at least one"),
-        (lambda: draw.panels_by_generation({}), "at least one"),
-        (lambda: draw.learning({"a": [(table, np.zeros((3, 9)))]}), r"\[12, 9\]"),
-        (lambda: draw.learning({"a": [(broken, np.zeros((1, 9)))]}), "every founder"),
+        (lambda: grown.learning({"a": []}), "'a' has no run"),
+        (lambda: grown.learning({}), "at least one"),
+        (lambda: grown.panels_by_generation({}), "at least one"),
+        (lambda: grown.learning({"a": [(table, np.zeros((3, 9)))]}), r"\[12, 9\]"),
+        (lambda: grown.learning({"a": [(broken, np.zeros((1, 9)))]}), "every founder"),
         (lambda: draw.operators(evolve(0, selection=False)), "no body has a parent"),
         (lambda: draw.muller(table, 0), "window"),
     ):

@@ -11,7 +11,7 @@ import numpy as np
 from experiments import publish
 from experiments.gupta2021.evolution.sweep import PRESET, RESULTS
 from experiments.publish import Row, select, values
-from jaxrl_suite.report import lineage_figures, style
+from jaxrl_suite.report import lineage_figures, lineage_learning, style
 from jaxrl_suite.report.lineage import Lineage, best_so_far
 from jaxrl_suite.report.stats import Interval, mean_interval
 
@@ -78,14 +78,14 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         "muller": lineage_figures.muller(first, WINDOW),
         "phylogeny": lineage_figures.phylogeny(first, WINDOW, value=SCORE),
         "generations": lineage_figures.by_generation(first, value=SCORE),
-        "learning": lineage_figures.learning(
+        "learning": lineage_learning.learning(
             {
                 f"{budget} iterations": [(one, curve[:, :budget]) for one, curve in evolved]
                 for budget in BUDGETS
             },
             value=SCORE,
         ),
-        "economy": lineage_figures.panels_by_generation(
+        "economy": lineage_learning.panels_by_generation(
             {name: [(one, told[name]) for one, told in economy(rows)] for name in ECONOMY}
         ),
         "operators": lineage_figures.operators(*lineages[LABELS["tournament"]], value=SCORE),

@@ -264,12 +264,11 @@ def update_masks(
         mask, gradient, back, error = given
         needed = harmony.importance(settings.importance, gradient, error, theta)
         score = harmony.harmony(gradient, mean, needed, state.hyper.importance_weight)
-        recovery = back * wanted
-        if repo:  # in float32 hardly any of it is left beside the 1
+        if repo:  # in float32 hardly anything is left of the product beside the 1
             recovery = gradient * mean + 1.0
         else:
             score = jnp.where(weights.maskable, score, jnp.inf)
-            recovery = jnp.where(weights.maskable, recovery, -jnp.inf)
+            recovery = jnp.where(weights.maskable, back * wanted, -jnp.inf)
         return masks.swap(mask, score, recovery, count, settings.most)
 
     new = jax.lax.map(of_task, (state.masks, gradients, found.recovery, found.loss))
