@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least
-from jaxrl_suite.core import Preset, System, UsageError
+from jaxrl_suite.core import Metrics, Preset, System, SystemState, UsageError
 from jaxrl_suite.data import load
 from jaxrl_suite.data.directions import directions
 from jaxrl_suite.envs import ant, metaworld
@@ -92,7 +92,17 @@ def _learned() -> tuple[str, ...]:
 def make(config: Config, hyper: Hyper, seed: int) -> System:
     """The system over the data of its configuration."""
     config.check()
-    return harmodt.make(config, hyper, dataset_of(config))
+    made = dataset_of(config)
+
+    def evaluation(state: SystemState, key: Any) -> Metrics:
+        # Goals of one seed: what differs between two evaluations is what was learned.
+        found = _play(config, state.learner, made, config.eval_episodes, seed=0)
+        measures = {"return": found.returns}
+        if config.data.suite == "metaworld":
+            measures |= {"solved": found.any, "solved_last": found.last}
+        return {name: np.float32(x.mean()) for name, x in measures.items()}
+
+    return harmodt.make(config, hyper, made, evaluation)
 
 
 def _pool(config: Config, name: str, episodes: int, seed: int) -> Any:
@@ -103,16 +113,16 @@ def _pool(config: Config, name: str, episodes: int, seed: int) -> Any:
 
 
 def _play(
-    loaded: Loaded,
+    config: Config,
+    state: harmodt.LearnerState,
     made: Dataset,
     episodes: int,
     seed: int,
     *,
-    state: harmodt.LearnerState | None = None,
     target: float = 0.0,
     **options: Any,
 ) -> Played:
-    """Episodes of all tasks of a data set; `state` is the run's own unless given."""
+    """Episodes of all tasks of a data set."""
     own, most = np.asarray(made.data.target), np.asarray(made.data.scale)
     targets = np.full(len(made.tasks), target, np.float32) if target else own
     for name, wanted, there in zip(made.tasks, targets, most, strict=True):
@@ -121,12 +131,14 @@ def _play(
                 make_console(),
                 f"warning: {name} is asked for {wanted:.0f}, its data hold at most {there:.0f}",
             )
-    config = loaded.config
     pools = [_pool(config, name, episodes, seed) for name in made.tasks]
     suite = ant if config.data.suite == "ant" else metaworld
     options = {"num_steps": suite.EPISODE_LENGTH} | options
     policy = make_policy(config, made)
-    return play(policy, state or loaded.state.learner, pools, targets, **options)
+    found = play(policy, state, pools, targets, **options)
+    for pool in pools:
+        pool.close()
+    return found
 
 
 def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
@@ -135,15 +147,16 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     config = loaded.config
     made = dataset_of(config)
     episodes = options.episodes or config.eval_episodes
-    found = _play(loaded, made, episodes, options.seed, target=options.target)
+    learner = loaded.state.learner
+    found = _play(config, learner, made, episodes, options.seed, target=options.target)
     row = {"update": int(loaded.state.num_updates), "seed": options.seed}
     row |= {"suite": config.data.suite, "tasks": made.tasks, **found._asdict()}
     row |= {"data_returns": np.asarray(made.data.target), "unseen": ()}
     # A task that is told by its number must have one.
     if config.data.suite == "ant" and config.network.condition == "prompt":
         unseen = dataset_of(config, like=made)
-        state = for_unseen(config, loaded.state.learner, len(unseen.tasks))
-        more = _play(loaded, unseen, episodes, options.seed, state=state, target=options.target)
+        voted = for_unseen(config, learner, len(unseen.tasks))
+        more = _play(config, voted, unseen, episodes, options.seed, target=options.target)
         row |= {"unseen": unseen.tasks, "unseen_returns": more.returns}
         row |= {"unseen_data_returns": np.asarray(unseen.data.target)}
     text = json.dumps(to_jsonable(row)) + "\n"
@@ -182,7 +195,8 @@ def render(loaded: Loaded, options: RenderOptions) -> Path:
         return _render_directions(loaded, made, options)
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     _play(
-        loaded,
+        loaded.config,
+        loaded.state.learner,
         made,
         1,
         options.seed,

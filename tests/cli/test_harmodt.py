@@ -72,6 +72,12 @@ def test_eval_render_and_report(runs, tmp_path, capfd):
         assert words in page
 
 
+def test_evaluations_while_training_are_rows(tmp_path):
+    options = ("--evaluate-every", UPDATES, "--name", "e", "--root", tmp_path)
+    assert jaxrl("train", "harmodt", "directions", *SMALL, *options) == 0
+    assert np.isfinite(rows(tmp_path / "harmodt/e")[-1]["eval/return"])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

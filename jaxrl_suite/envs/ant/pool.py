@@ -57,6 +57,9 @@ class AntPool:
         solved = np.zeros(self._count, bool)
         return np.asarray(told.observation["proprioceptive"]), reward, solved, self._over.copy()
 
+    def close(self) -> None:
+        """Nothing to end; pools of host environments have something."""
+
     def qpos(self) -> np.ndarray:
         """Where the bodies are as MuJoCo writes it, [E, 15], for films."""
         loaded = body()
