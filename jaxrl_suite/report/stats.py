@@ -163,6 +163,8 @@ def mann_whitney(x: ArrayLike, y: ArrayLike) -> float:
     for sample in (x, y):
         if np.ndim(sample) != 1 or not len(sample) or not np.isfinite(sample).all():
             raise UsageError("mann_whitney needs two lists of finite numbers, neither empty")
+    if np.ptp([*x, *y]) == 0:
+        return 1.0  # nothing to order; the normal approximation would divide by a spread of zero
     return float(mannwhitneyu(x, y).pvalue)
 
 
