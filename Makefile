@@ -32,6 +32,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/impala_train.py
 	$(BIN)/python benchmarks/atari_learner.py
 	$(BIN)/python benchmarks/atari.py
+	$(BIN)/python benchmarks/physics.py
+	$(BIN)/python benchmarks/derl.py
+	$(BIN)/python benchmarks/harmodt.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
