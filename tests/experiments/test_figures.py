@@ -10,7 +10,9 @@ from experiments.gupta2021.evolution import figure as evolution
 from experiments.gupta2021.generator import figure as generator
 from experiments.gupta2021.inner_loop import figure as inner_loop
 from experiments.gupta2021.transfer import figure as transfer
+from experiments.hu2024.ablations import figure as ablations
 from experiments.hu2024.ant_expert import figure as ant_expert
+from experiments.hu2024.directions import figure as directions
 from experiments.hu2024.experts import figure as experts
 from experiments.hu2024.mt5 import figure as mt5
 from experiments.impala.capacity import figure as capacity
@@ -31,7 +33,7 @@ ARCADE = (quick_learns, is_variance, corrections, num_variants, capacity)
 ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
 PHYSICS = (parity, cheap_start)
 UNIMALS = (generator, inner_loop, evolution, transfer)
-TASKS = (experts, mt5, ant_expert)
+TASKS = (experts, mt5, directions, ablations, ant_expert)
 STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS, *TASKS)]
 # Nothing in them is learned: one row a quantity.
 MEASURED = {parity.STUDY.name, generator.STUDY.name, experts.STUDY.name}
@@ -43,6 +45,7 @@ MIN_SEEDS = dict.fromkeys(
         "gupta2021/evolution",
         "gupta2021/transfer",
         "hu2024/mt5",
+        "hu2024/ablations",
         "hu2024/ant_expert",
         *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity")),
     ),
@@ -101,6 +104,8 @@ def test_every_setting_has_all_its_seeds(study):
         "rank",
         "tier",
         "method",
+        "varied",
+        "value",
     )
     count = Counter(tuple(row.get(name) for name in names) for row in rows)
     seeds = read_header(study.results)["settings"]["seeds"]

@@ -65,7 +65,7 @@ def rows_of(task: str, found: list[Row]) -> list[dict[str, Any]]:
             "scheme": row["scheme"],
             "seed": row["seed"],
             "rank": i % TOP,
-            "body": row["number"],
+            "from_body": row["number"],
             "fitness": row["fitness"],
             "curve": [round(float(x), 4) for x in curve],
         }

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments import publish
-from experiments.hu2024.mt5.sweep import METHODS, RESULTS
+from experiments.hu2024.methods import METHODS
+from experiments.hu2024.mt5.sweep import RESULTS
 from experiments.publish import Row, plus_minus, stacked, values
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import Interval, mean_interval

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments.hu2024.methods import configs
 from experiments.results import ResultsFile
 from jaxrl_suite.core import train
 from jaxrl_suite.data import collect, load
@@ -28,19 +29,7 @@ SEEDS, EVALUATIONS, EPISODES, COLLECTED = 3, 4, 10, 200
 TIERS = ("near", "sub")
 PRESET = harmodt.PRESETS["quick"]
 GOALS = 1000  # seed of the evaluation's goals
-
-_MASKS, _NETWORK = PRESET.config.masks, PRESET.config.network
-_DENSE = {"masks": dataclasses.replace(_MASKS, kind="none")}
-_NUMBERED = dataclasses.replace(_NETWORK, condition="task", num_tasks=len(metaworld.MT5))
-# Name -> what differs from the preset.
-METHODS: dict[str, dict[str, Any]] = {
-    "HarmoDT-F": {},
-    "HarmoDT-M": {"masks": dataclasses.replace(_MASKS, importance="magnitude")},
-    "HarmoDT-R": {"masks": dataclasses.replace(_MASKS, kind="random")},
-    "Prompt-DT": _DENSE,
-    "MTDT": {**_DENSE, "network": _NUMBERED},
-    "MTBC": {**_DENSE, "network": dataclasses.replace(_NUMBERED, returns=False)},
-}
+CONFIGS = configs(PRESET.config, len(metaworld.MT5))
 
 
 def data_of(tier: str) -> harmodt.Dataset:
@@ -52,7 +41,7 @@ def data_of(tier: str) -> harmodt.Dataset:
 
 def run(method: str, data: harmodt.Dataset, seed: int) -> list[dict[str, Any]]:
     """Trains and evaluates; a row a task."""
-    config = dataclasses.replace(PRESET.config, **METHODS[method])
+    config = CONFIGS[method]
     system = harmodt.make(config, PRESET.hyper, data)
     state = jax.jit(system.init)(jax.random.key(seed))
     part = jax.jit(train(system, config.updates // EVALUATIONS))
@@ -96,7 +85,7 @@ def main() -> None:
     results = ResultsFile(RESULTS, keys=("tier", "method", "seed", "task"), settings=settings)
     for tier in TIERS:
         data = data_of(tier)
-        for method in METHODS:
+        for method in CONFIGS:
             for seed in range(SEEDS):
                 if not results.has(tier=tier, method=method, seed=seed):
                     rows = run(method, data, seed)

@@ -1,0 +1,1 @@
+"""HarmoDT's settings, one at a time."""

@@ -1,0 +1,1 @@
+"""Directions of a four-legged body: methods compared, new directions included."""
