@@ -2,22 +2,18 @@
 
 import dataclasses
 import shlex
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from jaxrl_suite.cli.options import parse
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data import Progress, collect, load, summary
 from jaxrl_suite.data.collecting import Tier
 from jaxrl_suite.runtime.interrupt import Interrupted, Signals
-from jaxrl_suite.runtime.progress import LINE_INTERVAL, make_console, say
+from jaxrl_suite.runtime.progress import Shown, make_console, say
 
 _HELP = """\
 usage: jaxrl data COMMAND DIR ...
@@ -85,10 +81,10 @@ def _collect(arguments: list[str]) -> None:
     with ExitStack() as stack:
         aborted = f"stopped at once; the finished shards are kept, go on with: {again}"
         signals = stack.enter_context(Signals(aborted))
-        shown = stack.enter_context(_Shown(console))
+        shown = stack.enter_context(Shown(console, "{} episodes"))
 
         def report(progress: Progress) -> None:
-            shown.update(progress)
+            _show(shown, progress)
             if signals.code and progress.done < progress.total:
                 raise Interrupted(
                     signals.code,
@@ -111,58 +107,12 @@ def _collect(arguments: list[str]) -> None:
         say(console, line)
 
 
-class _Shown:
-    """A bar on a terminal, a line now and then anywhere else: episodes/s and time left."""
-
-    def __init__(self, console: Console):
-        self._console = console
-        self._bar: Bar | None = None
-        self._first: tuple[float, int] | None = None  # when it began, and with how many
-        self._next_line = 0.0
-        if console.is_terminal and not console.quiet:
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed}/{task.total}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[numbers]}"),
-                console=console,
-            )
-            self._task = self._bar.add_task("collecting", total=None, numbers="")
-
-    def __enter__(self) -> "_Shown":
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def update(self, progress: Progress) -> None:
-        """Takes the newest state; prints a line only when the last one is old."""
-        now = time.monotonic()
-        begun, had = self._first = self._first or (now, progress.done)
-        rate = (progress.done - had) / max(now - begun, 1e-9)
-        label = f"{progress.task}{', calibrating' if progress.calibrating else ''}"
-        numbers = f"{rate:.1f} episodes/s" if rate else ""
-        if self._bar is not None:
-            self._bar.update(
-                self._task,
-                description=label,
-                completed=progress.done,
-                total=progress.total,
-                numbers=numbers,
-            )
-            return
-        worth_a_line = progress.calibrating or progress.done == progress.total
-        if now < self._next_line and not worth_a_line:
-            return
-        self._next_line = now + LINE_INTERVAL
-        left = f", {(progress.total - progress.done) / rate:.0f} s left" if rate else ""
-        between = ", " if numbers else ""
-        episodes = f"{progress.done}/{progress.total} episodes"
-        say(self._console, f"{label}: {episodes}{between}{numbers}{left}")
+def _show(shown: Shown, progress: Progress) -> None:
+    """A collection's newest state: episodes/s and time left."""
+    label = f"{progress.task}{', calibrating' if progress.calibrating else ''}"
+    rate = shown.rate(progress.done)
+    numbers = f"{rate:.1f} episodes/s" if rate else ""
+    shown.update(label, progress.done, progress.total, numbers, soon=progress.calibrating)
 
 
 def _check(arguments: list[str]) -> None:

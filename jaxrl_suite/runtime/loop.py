@@ -17,7 +17,7 @@ from jaxrl_suite.runtime.chunk import Compiled, Fed
 from jaxrl_suite.runtime.history import NAME, HistoryFile
 from jaxrl_suite.runtime.interrupt import Interrupted, Signals
 from jaxrl_suite.runtime.metrics import MetricsFile, Row, Sink
-from jaxrl_suite.runtime.progress import Reporter, make_console, say
+from jaxrl_suite.runtime.progress import Shown, make_console, say, told
 from jaxrl_suite.runtime.rundir import Run
 
 
@@ -99,10 +99,7 @@ def fit(
         stack.callback(session.close)
         state = session.compile(state, evaluate=evaluate_every > 0)
         label = f"{run.record.system}/{run.path.name}"
-        reporter = Reporter(
-            session.console, label, done=update, total=num_updates, headline=headline
-        )
-        stack.enter_context(reporter.live())
+        shown = stack.enter_context(Shown(session.console, "update {}", done=update))
         signals.patient = True
         while update < num_updates:
             end = min(num_updates, update - update % log_every + log_every)
@@ -113,7 +110,7 @@ def fit(
                 row |= session.evaluate(state, update)
             session.write(row)
             session.write_history(state)
-            reporter.update(row)
+            shown.update(label, update, num_updates, told(row, headline))
             if problem:
                 raise session.divergence(problem)
             code = hosts.any_process(signals.code)

@@ -1,8 +1,6 @@
 """What a run prints: a progress bar on a terminal, a line now and then anywhere else."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from rich.console import Console
@@ -23,14 +21,23 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class Reporter:
-    """Shows how far a run is: frames, frames/s, time left and one metric."""
+class Shown:
+    """How far something is: a bar on a terminal, a line now and then anywhere else.
 
-    def __init__(self, console: Console, label: str, *, done: int, total: int, headline: str):
-        self._console, self._label, self._headline = console, label, headline
-        self._total, self._first = total, done
-        self._start = time.monotonic()
-        self._next_line = self._start + LINE_INTERVAL
+    A context manager: the bar is drawn while it is entered.
+    """
+
+    def __init__(self, console: Console, unit: str, done: int | None = None):
+        """Nothing is shown before the first update.
+
+        Args:
+          console: to write to.
+          unit: how a line tells the count, "update {}" or "{} episodes".
+          done: before the clock starts that tells the time left; None for the first update's.
+        """
+        self._console, self._unit = console, unit
+        self._first = None if done is None else (time.monotonic(), done)
+        self._next_line = time.monotonic() + LINE_INTERVAL
         self._bar: Progress | None = None
         if console.is_terminal and not console.quiet:
             self._bar = Progress(
@@ -41,30 +48,45 @@ class Reporter:
                 TextColumn("{task.fields[numbers]}"),
                 console=console,
             )
-            self._task = self._bar.add_task(label, total=total, completed=done, numbers="")
+            self._task = self._bar.add_task("", total=None, completed=done or 0, numbers="")
 
-    @contextmanager
-    def live(self) -> Iterator["Reporter"]:
-        """Draws the bar while entered."""
-        if self._bar is None:
-            yield self
-        else:
-            with self._bar:
-                yield self
-
-    def update(self, row: dict) -> None:
-        """Takes the newest row; prints a line only when the last one is old."""
-        numbers = f"{row['frames']:,} frames, {row['frames_per_second']:,.0f}/s"
-        values = np.asarray(row.get(self._headline, np.nan), np.float64)
-        if np.isfinite(values).any():  # of an array, one number a task, the mean
-            numbers += f", {self._headline} {values[np.isfinite(values)].mean():.4g}"
+    def __enter__(self) -> "Shown":
         if self._bar is not None:
-            self._bar.update(self._task, completed=row["update"], numbers=numbers)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def rate(self, done: int) -> float:
+        """Units a second so far, 0 before there were any."""
+        begun, had = self._first = self._first or (time.monotonic(), done)
+        return (done - had) / max(time.monotonic() - begun, 1e-9)
+
+    def update(
+        self, label: str, done: int, total: int, numbers: str = "", *, soon: bool = False
+    ) -> None:
+        """Takes the newest state; prints a line only if the last one is old, the end or `soon`."""
+        rate = self.rate(done)
+        if self._bar is not None:
+            self._bar.update(
+                self._task, description=label, completed=done, total=total, numbers=numbers
+            )
             return
         now = time.monotonic()
-        if now < self._next_line and row["update"] < self._total:
+        if now < self._next_line and done < total and not soon:
             return
         self._next_line = now + LINE_INTERVAL
-        left = (now - self._start) / (row["update"] - self._first) * (self._total - row["update"])
-        numbers += f", {left:.0f} s left"
-        say(self._console, f"{self._label}: update {row['update']}/{self._total}, {numbers}")
+        left = f"{(total - done) / rate:.0f} s left" if rate else ""
+        told = [self._unit.format(f"{done}/{total}"), numbers, left]
+        say(self._console, f"{label}: {', '.join(filter(None, told))}")
+
+
+def told(row: dict, headline: str) -> str:
+    """A run's newest row in short: frames, frames/s and one metric."""
+    numbers = f"{row['frames']:,} frames, {row['frames_per_second']:,.0f}/s"
+    values = np.asarray(row.get(headline, np.nan), np.float64)
+    if np.isfinite(values).any():  # of an array, one number a task, the mean
+        numbers += f", {headline} {values[np.isfinite(values)].mean():.4g}"
+    return numbers
