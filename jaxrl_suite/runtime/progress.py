@@ -33,11 +33,12 @@ class Shown:
         Args:
           console: to write to.
           unit: how a line tells the count, "update {}" or "{} episodes".
-          done: before the clock starts that tells the time left; None for the first update's.
+          done: so far, from which on the time left is told; None: the first update tells that, and
+            is shown at once.
         """
         self._console, self._unit = console, unit
         self._first = None if done is None else (time.monotonic(), done)
-        self._next_line = time.monotonic() + LINE_INTERVAL
+        self._next_line = 0.0 if done is None else time.monotonic() + LINE_INTERVAL
         self._bar: Progress | None = None
         if console.is_terminal and not console.quiet:
             self._bar = Progress(
