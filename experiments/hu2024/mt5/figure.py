@@ -95,7 +95,9 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
             cells = [plus_minus(mean_interval(100 * x), ".1f") for x in (last, final)]
             best = plus_minus(mean_interval(100 * solved.max(axis=1)), ".1f")
             told = "" if reported is None else f"{reported:g}"
-            body.append([tier, name, str(len(last)), *cells, best, told])
+            of = [row for row in rows if row["tier"] == tier and row["method"] == name]
+            minutes = f"{max(row['seconds'] for row in of) / 60:.1f}"
+            body.append([tier, name, str(len(last)), *cells, best, minutes, told])
         for task in values(rows, "task"):
             of = [row for row in rows if row["tier"] == tier and row["task"] == task]
             each = [
@@ -104,8 +106,9 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
             ]
             tasks.append([tier, task, *each])
     head = ["data", "method", "seeds", "solved, %", "at the last step, %", "best evaluation, %"]
+    head += ["minutes of training, longest", "as reported, other data and rewards, %"]
     return {
-        "numbers": publish.table([*head, "as reported, other data and rewards, %"], body),
+        "numbers": publish.table(head, body),
         "tasks": publish.table(["data", "task", *_methods(rows, values(rows, "tier")[0])], tasks),
     }
 

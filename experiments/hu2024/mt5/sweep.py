@@ -8,6 +8,7 @@ evaluation is the headline, the best one is given beside it, since papers report
 """
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,18 @@ def data_of(tier: str) -> harmodt.Dataset:
 
 
 def run(method: str, data: harmodt.Dataset, seed: int) -> list[dict[str, Any]]:
-    """Trains and evaluates; a row a task."""
+    """Trains and evaluates; a row a task. Seconds are of training, compilation included."""
     config = CONFIGS[method]
     system = harmodt.make(config, PRESET.hyper, data)
     state = jax.jit(system.init)(jax.random.key(seed))
     part = jax.jit(train(system, config.updates // EVALUATIONS))
     policy, targets = make_policy(config, data), np.asarray(data.data.target)
-    found, losses, harmony = [], [], []
+    found, losses, harmony, seconds = [], [], [], 0.0
     for _ in range(EVALUATIONS):
+        begun = time.perf_counter()
         state, metrics = part(state)
         losses.append(float(metrics["loss"][-5:].mean()))
+        seconds += time.perf_counter() - begun
         harmony.append(float(metrics["harmony"][-5:].mean()) if "harmony" in metrics else None)
         pools = [metaworld.Pool(name, EPISODES, (GOALS, i)) for i, name in enumerate(data.tasks)]
         found.append(play(policy, state.learner, pools, targets, metaworld.EPISODE_LENGTH))
@@ -65,6 +68,7 @@ def run(method: str, data: harmodt.Dataset, seed: int) -> list[dict[str, Any]]:
             "return": [round(float(x.returns[i].mean()), 1) for x in found],
             "loss": [round(x, 6) for x in losses],
             "harmony": harmony,
+            "seconds": round(seconds, 1),
         }
         for i, name in enumerate(data.tasks)
     ]
