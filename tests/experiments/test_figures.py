@@ -143,3 +143,18 @@ def test_results_of_other_settings_are_refused(tmp_path):
         ResultsFile(path, keys=("seed",), settings={"seeds": 3})
     with pytest.raises(ValueError, match="lacks"):
         file.add([{"return": 1.0}])
+
+
+def test_two_processes_share_a_sweep(tmp_path):
+    path = tmp_path / "results" / "rows.jsonl"
+    one, other = (ResultsFile(path, keys=("seed",), settings={"seeds": 5}) for _ in range(2))
+    assert one.lacks(seed=0)
+    assert not other.lacks(seed=0)  # being made, though no row exists
+    assert other.lacks(seed=1)
+    one.add([{"seed": 0, "return": 1.5}])
+    del one  # its claims end with it, as they do with a process that is killed
+    assert not other.lacks(seed=0)
+    third = ResultsFile(path, keys=("seed",), settings={"seeds": 5})
+    del other
+    assert third.lacks(seed=1)
+    assert [row["seed"] for row in read_rows(path)] == [0]

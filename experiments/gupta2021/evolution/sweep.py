@@ -108,7 +108,7 @@ def main() -> None:
     results = ResultsFile(RESULTS, keys=("scheme", "seed", "number"), settings=settings)
     for seed in range(SEEDS):
         for scheme in SCHEMES:
-            if not results.has(scheme=scheme, seed=seed):
+            if results.lacks(scheme=scheme, seed=seed):
                 results.add(rows_of(scheme, seed, run_of(scheme, seed)))
 
 

@@ -162,7 +162,7 @@ def main() -> None:
     settings = {"bodies": BODIES, "steps": [LANES, STEPS], "clean": [CLEAN_LANES, CLEAN_MUTATIONS]}
     results = ResultsFile(RESULTS, keys=("group", "name", "seed"), settings=settings)
     for group, measure in (("proposals", shares), ("limbs", bodies), ("clean mutations", clean)):
-        if not results.has(group=group):
+        if results.lacks(group=group):
             rows = [row | {"seed": 0} for row in measure()]
             results.add(rows)
             for row in rows:

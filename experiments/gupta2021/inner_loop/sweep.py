@@ -101,7 +101,7 @@ def main() -> None:
     }
     results = ResultsFile(RESULTS, keys=("times", "seed"), settings=settings)
     for times in TIMES:
-        if not results.has(times=times):
+        if results.lacks(times=times):
             rows = lives(times)
             results.add(rows)
             for name in ("fitness", "learned", "random"):

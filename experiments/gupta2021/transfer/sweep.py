@@ -90,7 +90,7 @@ def main() -> None:
     keys = ("task", "scheme", "seed", "rank")
     results = ResultsFile(RESULTS, keys=keys, settings=settings)
     for task in unimal.TASKS:
-        if not results.has(task=task):
+        if results.lacks(task=task):
             results.add(rows_of(task, found))
             print(task, flush=True)
 

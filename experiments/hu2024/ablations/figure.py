@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments import publish
-from experiments.hu2024.ablations.sweep import RESULTS, SEEDS
+from experiments.hu2024.ablations.sweep import CONFIGS, RESULTS, SEEDS
 from experiments.hu2024.directions import sweep as directions
 from experiments.hu2024.directions.figure import SIDES, score
 from experiments.publish import Row, difference, plus_minus, select, stacked, values
@@ -37,7 +37,7 @@ def preset() -> list[Row]:
 def groups(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
     """What is varied -> value -> rows, the preset's among them."""
     found: dict[str, dict[str, list[Row]]] = {}
-    for varied in values(rows, "varied"):
+    for varied in CONFIGS:
         of = [row for row in rows if row["varied"] == varied]
         each = {value: [r for r in of if r["value"] == value] for value in values(of, "value")}
         each[PRESET_VALUES[varied]] = preset()

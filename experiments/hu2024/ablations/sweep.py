@@ -67,7 +67,7 @@ def main() -> None:
         for value, config in values.items():
             for seed in range(SEEDS):
                 at = {"varied": varied, "value": value, "seed": seed}
-                if not results.has(**at):
+                if results.lacks(**at):
                     row = run(config, hyper_of(varied, value), seen, unseen, seed)
                     results.add([{**at, **row}])
                     print(varied, value, seed, np.mean(row["seen"]).round(1), flush=True)

@@ -10,7 +10,8 @@ import numpy as np
 
 from experiments import publish
 from experiments.hu2024.directions.sweep import RESULTS
-from experiments.publish import Row, plus_minus, select, stacked, values
+from experiments.hu2024.methods import METHODS
+from experiments.publish import Row, plus_minus, select, stacked
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import Interval, mean_interval
 
@@ -29,9 +30,15 @@ def score(rows: Sequence[Row], side: str) -> Interval:
     return mean_interval(select(rows, side).mean(axis=1))
 
 
+def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows of every method that there is."""
+    found = {name: [row for row in rows if row["method"] == name] for name in METHODS}
+    return {name: of for name, of in found.items() if of}
+
+
 def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     """Return by method; by direction; the harmony score while training."""
-    methods = {name: [r for r in rows if r["method"] == name] for name in values(rows, "method")}
+    methods = by_method(rows)
     bars = {
         label: stacked([score(of, side) for of in methods.values()])
         for side, label in SIDES.items()
@@ -77,8 +84,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
 def sections(rows: Sequence[Row]) -> dict[str, str]:
     """A row a method."""
     body = []
-    for name in values(rows, "method"):
-        of = [row for row in rows if row["method"] == name]
+    for name, of in by_method(rows).items():
         cells = [plus_minus(score(of, side), ".0f") if side in of[0] else "" for side in SIDES]
         reported = REPORTED.get(name)
         body.append([name, str(len(of)), *cells, "" if reported is None else f"{reported:g}"])
@@ -91,8 +97,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
 def finding(rows: Sequence[Row]) -> str:
     """Returns of every method."""
     words = []
-    for name in values(rows, "method"):
-        of = [row for row in rows if row["method"] == name]
+    for name, of in by_method(rows).items():
         each = [plus_minus(score(of, side), ".0f") for side in SIDES if side in of[0]]
         words.append(f"{name} {' and '.join(each)}")
     expert = " and ".join(f"{np.mean(rows[0][f'expert_{side}']):.0f}" for side in SIDES)

@@ -88,7 +88,7 @@ def main() -> None:
     }
     for method, config in configs(PRESET.config, len(seen.tasks)).items():
         for seed in range(SEEDS):
-            if not results.has(method=method, seed=seed):
+            if results.lacks(method=method, seed=seed):
                 row = run(config, PRESET.hyper, seen, unseen, seed)
                 results.add([{"method": method, "seed": seed, **row, **expert}])
                 print(method, seed, np.mean(row["seen"]).round(1), flush=True)

@@ -41,7 +41,7 @@ def main() -> None:
     settings = {"episodes": EPISODES, "seed": SEED}
     results = ResultsFile(RESULTS, keys=("task", "seed", "envpool", "metaworld"), settings=settings)
     for task in metaworld.MT50:
-        if not results.has(task=task, **metaworld.versions()):
+        if results.lacks(task=task, **metaworld.versions()):
             row = measure(task)
             results.add([row])
             print(task, row["first_success"])

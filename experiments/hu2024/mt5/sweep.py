@@ -91,7 +91,7 @@ def main() -> None:
         data = data_of(tier)
         for method in CONFIGS:
             for seed in range(SEEDS):
-                if not results.has(tier=tier, method=method, seed=seed):
+                if results.lacks(tier=tier, method=method, seed=seed):
                     rows = run(method, data, seed)
                     results.add({"tier": tier, **row} for row in rows)
                     solved = np.mean([row["any"][-1] for row in rows])

@@ -34,7 +34,7 @@ def main() -> None:
     }
     results = ResultsFile(RESULTS, keys=("width", "num_variants", "seed"), settings=settings)
     for width, num_variants in itertools.product(WIDTHS, NUM_VARIANTS):
-        if results.has(width=width, num_variants=num_variants):
+        if not results.lacks(width=width, num_variants=num_variants):
             continue
         network = dataclasses.replace(preset.config.network, width=width)
         config = dataclasses.replace(preset.config, network=network)

@@ -55,7 +55,7 @@ def main() -> None:
     lags = jnp.array([lag for lag, _ in grid])
     run_keys = study.keys(SEEDS)[jnp.array([seed for _, seed in grid])]
     for replay, correction in itertools.product(REPLAY, CORRECTIONS):
-        if results.has(correction=correction, replay=replay):
+        if not results.lacks(correction=correction, replay=replay):
             continue
         config = dataclasses.replace(base, correction=correction, replay_fraction=replay)
         runs = study.train_runs(config, preset.hyper, UPDATES, run_keys, swept={"actor_hold": lags})

@@ -203,7 +203,7 @@ def main() -> None:
         "seeds": SEEDS,
     }
     results = ResultsFile(RESULTS, keys=("lag", "seed", "horizon"), settings=settings)
-    if results.has():
+    if not results.lacks():
         return
     kept = snapshots(impala.make(config, preset.hyper), study.keys(SEEDS))
     target = kept[0]

@@ -39,7 +39,7 @@ def main() -> None:
         unseen = arcade.load_split(game, split).unseen
         random = study.random_returns(config, unseen, SEEDS)
         for num_variants in (0, *NUM_VARIANTS):
-            if results.has(game=game, split=split, num_variants=num_variants):
+            if not results.lacks(game=game, split=split, num_variants=num_variants):
                 continue
             rows = transfer_rows(
                 config,

@@ -23,7 +23,7 @@ def main() -> None:
     settings = {"preset": "quick", "num_updates": preset.num_updates, "seeds": SEEDS}
     results = ResultsFile(RESULTS, keys=("game", "seed"), settings=settings)
     for game in arcade.GAMES:
-        if results.has(game=game):
+        if not results.lacks(game=game):
             continue
         config = dataclasses.replace(preset.config, game=game)
         runs = study.train_runs(config, preset.hyper, preset.num_updates, study.keys(SEEDS))

@@ -155,7 +155,7 @@ def main() -> None:
     results = ResultsFile(RESULTS, keys=("body", "setting", "seed"), settings=settings)
     # Seeds outermost: a machine that slows down slows down all settings.
     for seed, body, setting in itertools.product(range(SEEDS), bodies.ROBOTS, SETTINGS):
-        if results.has(body=body, setting=setting, seed=seed):
+        if not results.lacks(body=body, setting=setting, seed=seed):
             continue
         row = run(body, setting, seed, search, STARTS)
         results.add([row])

@@ -215,7 +215,7 @@ def main() -> None:
         if not texts(group):
             print(f"{reference.UNIMALS.name} is absent: no rows of the UNIMALs")
             continue
-        if results.has(bodies=group):
+        if not results.lacks(bodies=group):
             continue
         rows = []
         for measure in MEASURES:

@@ -37,7 +37,7 @@ def main() -> None:
     }
     results = ResultsFile(RESULTS, keys=("width", "num_variants", "seed"), settings=settings)
     for seed, width, num_variants in itertools.product(range(SEEDS), WIDTHS, NUM_VARIANTS):
-        if results.has(width=width, num_variants=num_variants, seed=seed):
+        if not results.lacks(width=width, num_variants=num_variants, seed=seed):
             continue
         network = dataclasses.replace(preset.config.network, width=width)
         config = dataclasses.replace(experiment_config(preset.config), network=network)

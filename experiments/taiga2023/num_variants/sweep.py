@@ -48,7 +48,7 @@ def main() -> None:
     for seed in range(SEEDS):
         random = study.random_returns(config, config.load_split().unseen, seed)
         for num_variants in NUM_VARIANTS[name]:
-            if results.has(num_variants=num_variants, seed=seed):
+            if not results.lacks(num_variants=num_variants, seed=seed):
                 continue
             row = study.transfer_row(
                 config,

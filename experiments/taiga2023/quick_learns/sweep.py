@@ -33,7 +33,7 @@ def main() -> None:
     split = config.load_split()
     sides = {"train": config.variants, "unseen": split.unseen}
     for seed in range(SEEDS):
-        if results.has(game=config.game, seed=seed):
+        if not results.lacks(game=config.game, seed=seed):
             continue
         run = study.train_run(config, preset.hyper, num_updates, seed)
         row = {"game": config.game, "seed": seed, "frames": num_updates * config.frames_per_update}

@@ -22,7 +22,7 @@ def main() -> None:
     settings = {"seeds": SEEDS, "episodes": EPISODES, "time_limit": 27_000, "sticky": 0.0}
     results = ResultsFile(RESULTS, keys=("game", "seed"), settings=settings)
     for game in atari.GAMES.values():
-        if results.has(game=game.name):
+        if not results.lacks(game=game.name):
             continue
         config = dataclasses.replace(
             preset.config, game=game.name, eval_episodes=EPISODES, time_limit=27_000
