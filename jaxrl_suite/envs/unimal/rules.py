@@ -119,7 +119,7 @@ def environment(
         fallen = jnp.round(height, 3) <= fallen_at
         terminated = fallen | verdict.ended | state.diverged
         truncated = ~terminated & (state.step >= TIME_LIMIT)
-        # A state that diverged is back at rest: what the rules make of that counts for nothing.
+        # What the rules make of a state that diverged counts for nothing.
         gain = jnp.where(state.diverged, 0.0, verdict.gain)
         metric = jnp.where(state.diverged, before.metric, verdict.metric)
         reward = gain - CONTROL_COST * jnp.sum(action**2)
