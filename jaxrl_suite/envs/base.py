@@ -54,8 +54,8 @@ class ControlEnvironment(NamedTuple):
     observation_sizes: length of each vector.
     action_size: length of an action.
     outcomes: ``(state) -> {name: float32 []}``, what the episode has come to so far; "score" is
-      what it was worth: fitness, not reward; "diverged" is 1 where it ended since its state was
-      not finite, else 0.
+      what it was worth: fitness, not reward; "diverged" is 1 where it ended since its
+      simulation is no longer to be trusted, else 0.
     """
 
     reset: Callable[[jax.Array, PyTree], tuple[PyTree, dict[str, jax.Array]]]

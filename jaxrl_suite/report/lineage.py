@@ -3,7 +3,7 @@
 A lineage is a table with one row a body in order of birth. Bodies age in that order too, so the
 *living* after `count` bodies are the last `window` of them (the aging tournament of Gupta et al.
 2021, "Embodied intelligence via learning and evolution"; Real et al. 2019, "Regularized
-evolution"). A body that went non-finite has the fitness -inf: it fills its place among the
+evolution"). A body that failed has the fitness -inf: it fills its place among the
 living, but no mean counts it.
 
 NumPy only; :mod:`lineage_figures` draws what is computed here.
@@ -26,7 +26,7 @@ class Lineage(NamedTuple):
 
     parent: ArrayLike  # [n] number of the parent, below the body's own; -1 for a founder
     operator: Sequence[str]  # [n] name of the mutation that made the body; "" for a founder
-    fitness: ArrayLike  # [n] as selection saw it; -inf for a body that went non-finite
+    fitness: ArrayLike  # [n] as selection saw it; -inf for a body that failed
     limbs: ArrayLike  # [n] count
     born: ArrayLike  # [n] phase of the run, never falling
 
@@ -51,7 +51,7 @@ class Effect(NamedTuple):
 
     interval: stats.Interval  # of the mean difference, in the unit of the fitness
     children: int  # that the mean counts
-    ignored: int  # children left out: they or their parents went non-finite
+    ignored: int  # children left out: they or their parents failed
 
 
 class ByGeneration(NamedTuple):

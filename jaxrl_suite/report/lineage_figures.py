@@ -248,7 +248,7 @@ def _shown(tree: lineage_tree.Tree, score: NDArray) -> str:
     ancestors = np.count_nonzero(~tree.living & ~tree.extinct)
     told = f"the last {np.count_nonzero(tree.living)} bodies and their {ancestors} ancestors"
     if np.any(~np.isfinite(score) & ~tree.extinct):
-        told += "; crosses: went non-finite"
+        told += "; crosses: failed"
     extinct = {"thin and grey": np.count_nonzero(tree.extinct), "not shown": tree.dropped}
     rest = "; ".join(f"{many} {how}" for how, many in extinct.items() if many)
     return f"{told}\nextinct bodies: {rest}" if rest else told

@@ -123,7 +123,7 @@ class _Learned(NamedTuple):
     ends: data.ByGeneration  # asymptotes
     criterion: float
     never: NDArray  # [bodies] has not reached it
-    left_out: int  # bodies that went non-finite
+    left_out: int  # bodies that failed
     budget: int  # iterations
 
 
@@ -152,7 +152,7 @@ def _learned(
     ]
     founders = np.concatenate([curve[of] for curve, of in zip(curves, first, strict=True)])
     if not len(founders):
-        raise UsageError(f"{label!r}: every founder went non-finite")
+        raise UsageError(f"{label!r}: every founder failed")
     criterion = data.milestone(founders, fraction, last)
     speed = [data.iterations_to(curve, criterion, smooth=smooth) for curve in curves]
     lives = np.concatenate(alive)

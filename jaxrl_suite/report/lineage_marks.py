@@ -146,4 +146,4 @@ def whiskers_over(runs: list[int]) -> str:
 
 def without(bodies: int) -> str:
     """That so many bodies were left out."""
-    return f"without {bodies} {'body' if bodies == 1 else 'bodies'} that went non-finite"
+    return f"without {bodies} {'body' if bodies == 1 else 'bodies'} that failed"

@@ -82,7 +82,7 @@ def test_several_schemes_and_seeds():
     for ax in (best, mean):  # each to its shortest run
         assert [line.get_xdata()[-1] for line in ax.lines] == [200, 150]
     broken = sum(np.isneginf(run.fitness[:200]).sum() for run in runs["evolution"])
-    assert f"without {broken} bodies that went non-finite" in words(figure)
+    assert f"without {broken} bodies that failed" in words(figure)
     left = [
         np.nanmax(np.where(np.isfinite(r.fitness), r.fitness, np.nan)[:200])
         for r in runs["evolution"]
