@@ -2,7 +2,8 @@
 
 5.3 million parameters, context 20 and prompt 5 steps, hence 75 tokens, batch 8; states and actions
 of Meta-World's sizes, contents random. The peer is `harmodt_peer.py`, on as many threads as there
-are cores; it gets its batches as tensors, while here they are cut out of the data in the program.
+are cores; it gets its batches as tensors, while here they are cut out of the data in the program,
+and evaluates without masks, while here a task's weights are masked in every call.
 
 training: steps of the inner level, dropout and masks included. Work is a step.
 evaluation: actions, one an environment and step. "suite", 10 environments of each of 5 tasks in one
@@ -214,6 +215,8 @@ def main() -> None:
         small = dataclasses.replace(config.network, layers=2, width=16, heads=2)
         config = dataclasses.replace(config, network=small)
         TASKS["masks"], args.repeats = 3, harness.MIN_REPEATS
+    if jax.default_backend() != "cpu":
+        sys.exit("the peer runs on the CPU alone: JAX_PLATFORMS=cpu python benchmarks/harmodt.py")
     torch.set_num_threads(harness.machine()["cores"])
     makers = {"training": training, "evaluation": evaluation, "masks": mask_update}
     for name in args.comparisons:

@@ -35,13 +35,13 @@ class EvalOptions:
     Attributes:
       episodes: of each task; 0 for the run's own number.
       seed: of goals and places of objects; the same for every run, so that runs can be compared.
-      target: return that every task is asked for; 0 for the 0.9 quantile of each task's
-        solved episodes, or of all where none is.
+      target: return that every task is asked for; none given: the mean of each task's best
+        episodes, those solved the soonest, or of the largest return where none is.
     """
 
     episodes: int = 0
     seed: int = 0
-    target: float = 0.0
+    target: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +66,14 @@ def dataset_of(config: Config, like: Dataset | None = None) -> Dataset:
 
     Args:
       config: of the system.
-      like: tasks that were learned; given, those that the suite keeps for unseen ones.
+      like: tasks that were learned; given, the directions that are not among them.
 
     Raises:
       UsageError: no directory was given, or it holds no sound data.
     """
     data = config.data
     if data.suite == "ant":
-        tasks = ant.UNSEEN if like else data.tasks or _learned()
+        tasks = _unseen(like) if like else data.tasks or _learned()
         data = dataclasses.replace(data, tasks=tasks)
         return harmodt.build(data, directions(tasks, data.episodes), like=like)
     if not data.directory:
@@ -81,12 +81,19 @@ def dataset_of(config: Config, like: Dataset | None = None) -> Dataset:
             "say what to learn from: --config.data.directory DIR, made for instance with: "
             "jaxrl data collect DIR --tasks mt5"
         )
-    return harmodt.build(data, load(data.directory))
+    tasks = metaworld.parse_tasks(data.tasks) if data.tasks else ()
+    data = dataclasses.replace(data, tasks=tasks)
+    return harmodt.build(data, load(data.directory, tasks or None))
 
 
 def _learned() -> tuple[str, ...]:
     """Directions that are not kept for unseen ones."""
     return tuple(name for name in ant.TASKS if name not in ant.UNSEEN)
+
+
+def _unseen(made: Dataset) -> tuple[str, ...]:
+    """Directions kept for unseen ones that were not learned all the same."""
+    return tuple(name for name in ant.UNSEEN if name not in made.tasks)
 
 
 def make(config: Config, hyper: Hyper, seed: int) -> System:
@@ -119,17 +126,19 @@ def _play(
     episodes: int,
     seed: int,
     *,
-    target: float = 0.0,
+    target: float | None = None,
     **options: Any,
 ) -> Played:
     """Episodes of all tasks of a data set."""
-    own, most = np.asarray(made.data.target), np.asarray(made.data.scale)
-    targets = np.full(len(made.tasks), target, np.float32) if target else own
-    for name, wanted, there in zip(made.tasks, targets, most, strict=True):
-        if wanted > there:
+    own = np.asarray(made.data.target)
+    targets = own if target is None else np.full_like(own, target)
+    ends = np.asarray(made.data.lowest), np.asarray(made.data.highest)
+    for name, wanted, low, high in zip(made.tasks, targets, *ends, strict=True):
+        if not low <= wanted <= high:
             say(
                 make_console(),
-                f"warning: {name} is asked for {wanted:.0f}, its data hold at most {there:.0f}",
+                f"warning: {name} is asked for a return of {wanted:.0f}; those of its data are "
+                f"{low:.0f} to {high:.0f}",
             )
     pools = [_pool(config, name, episodes, seed) for name in made.tasks]
     suite = ant if config.data.suite == "ant" else metaworld
@@ -152,8 +161,9 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     row = {"update": int(loaded.state.num_updates), "seed": options.seed}
     row |= {"suite": config.data.suite, "tasks": made.tasks, **found._asdict()}
     row |= {"data_returns": np.asarray(made.data.target), "unseen": ()}
-    # A task that is told by its number must have one.
-    if config.data.suite == "ant" and config.network.condition == "prompt":
+    # A task that is told by its number must have one, and new ones share the others' mean.
+    prompted = config.network.condition == "prompt" and config.data.normalise == "all"
+    if config.data.suite == "ant" and prompted and _unseen(made):
         unseen = dataset_of(config, like=made)
         voted = for_unseen(config, learner, len(unseen.tasks))
         more = _play(config, voted, unseen, episodes, options.seed, target=options.target)
@@ -301,7 +311,7 @@ def _report_directions(page: Page, run: Run, row: dict) -> None:
     )
     figures.save(drawn, run.figures / "returns")
     page.figure(
-        drawn, "Return of the newest evaluation, intervals over episodes; 0.9 quantile of the data."
+        drawn, "Return of the newest evaluation, intervals over episodes; mean of the data's best."
     )
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_TABLE = 1000  # time steps that have an embedding
+TIMES = 1000  # time steps that have an embedding
 _STD = 0.02  # of the trunk's initial weights
 _DROPOUT_LEVELS = 256
 
@@ -26,7 +26,8 @@ class TransformerConfig:
       layers: blocks.
       width: of a token.
       heads: of attention; they share the width.
-      dropout: of embeddings, attention and residuals while training, in steps of 1/256.
+      dropout: of embeddings, attention and residuals while training. differs: in steps of 1/256,
+        so that 0.1 is 0.1016.
       condition: what tells the task: "prompt", a piece of a trajectory, or "task", its number.
       returns: whether returns-to-go are among the tokens; without them it clones behaviour.
       num_tasks: that have a number, with condition "task".
@@ -181,7 +182,7 @@ class DecisionTransformer(nn.Module):
 
     def _embedders(self, prefix: str) -> dict[str, nn.Module]:
         width, normal = self.config.width, nn.initializers.normal(1.0)
-        layers = {"time": nn.Embed(_TABLE, width, embedding_init=normal, name=f"{prefix}_time")}
+        layers = {"time": nn.Embed(TIMES, width, embedding_init=normal, name=f"{prefix}_time")}
         if self.config.returns:
             layers["return"] = _linear(width, 1, f"{prefix}_return")
         layers["state"] = _linear(width, self.state_size, f"{prefix}_state")

@@ -83,6 +83,7 @@ def main() -> None:
         "seeds": SEEDS,
         "episodes": EPISODES,
         "collected": COLLECTED,
+        **metaworld.versions(),
         "jax": jax.__version__,
         "numpy": np.__version__,
     }

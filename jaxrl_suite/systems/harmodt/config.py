@@ -29,9 +29,11 @@ class DataConfig:
       context: K, steps that the policy looks back on.
       prompt: K*, steps of a prompt.
       prompt_segment: which part of an episode makes a prompt: its "last" steps, those that end
-        where the task is first solved ("around_success", the last ones where it is not), or any.
+        where the task is first solved ("around_success", the last ones where it is not), or any
+        ("random"; in evaluation, the last ones).
       prompt_source: which training episodes make prompts in training: any ("random"), or one of
-        the eight of the highest return of the task ("best").
+        the task's eight best ("best"). differs: the released code takes the seven best and the
+        worst, five steps before the last one, and the best of the training data in evaluation.
       normalise: whose mean and spread states are normalised by: each "task" its own, as in the
         original, which tells the tasks apart; or those of "all" tasks, which new ones can share.
     """
@@ -147,6 +149,14 @@ class Config:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
         network = self.network
+        for name in ("layers", "width", "heads"):
+            if getattr(network, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(network, name)}")
+        if not 0 <= network.dropout < 1:
+            raise UsageError(f"dropout must lie in [0, 1), not {network.dropout}")
+        if network.condition not in ("prompt", "task"):
+            told = network.condition
+            raise UsageError(f"unknown condition {told!r}; legal: prompt, task")
         if network.width % network.heads:
             raise UsageError(f"a width of {network.width} is no multiple of {network.heads} heads")
 

@@ -1,6 +1,6 @@
 """Trajectories on the device: normalised, cut into windows and prompts inside the program."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -9,12 +9,12 @@ import numpy as np
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data.episodes import Episodes
-from jaxrl_suite.nets.decision_transformer import Steps
+from jaxrl_suite.nets.decision_transformer import TIMES, Steps
 from jaxrl_suite.systems.harmodt.config import DataConfig
 
+# differs: the original adds 1e-6 to it, which blows up entries that hardly change.
 _FLOOR = 1e-3  # least standard deviation that a state's entry is divided by
 _BEST = 8  # episodes of a task that prompts are taken from with the source "best"
-_TARGET = 0.9  # quantile of a task's returns that evaluation asks for
 
 
 class Data(NamedTuple):
@@ -27,13 +27,16 @@ class Data(NamedTuple):
     end: int32 [S], row after the last of the episode.
     segment: int32 [S], row that a prompt of the episode begins with.
     first, count: int32 [N], rows of each task's training episodes.
-    best: int32 [N, 8], rows of its best training episodes.
+    best: int32 [N, 8], rows of its best training episodes: those that are solved the soonest, or
+      those of the largest return where none is solved. Where an episode ends soon after it is
+      solved, one that takes long, or fails, collects the larger return.
     prompts: int32 [N], row of its best held-out episode.
-    mean, spread: [N, D], of states.
-    scale: [N], of returns: the largest of the task's good episodes.
-    target: [N], return that evaluation asks for, unscaled: a high quantile of the same. Good are
-      those that are solved, if any are: of episodes that end soon after they are, a failure that
-      goes on has the larger return.
+    mean, spread: [N, D], of training states: the task's, or those of all tasks.
+    scale: [N], of returns, likewise: the largest, in size, of training episodes, of those that are
+      solved where any is.
+    target: [N], return that evaluation asks for, unscaled: the mean of the best episodes'.
+      differs: the original divides by 1000 and asks for 4500 in all tasks.
+    lowest, highest: [N], return of the task's training episodes, unscaled.
     """
 
     states: jax.Array
@@ -50,6 +53,8 @@ class Data(NamedTuple):
     spread: jax.Array
     scale: jax.Array
     target: jax.Array
+    lowest: jax.Array
+    highest: jax.Array
 
 
 class Dataset(NamedTuple):
@@ -95,13 +100,8 @@ def build(
     tasks = config.tasks or tuple(episodes)
     generator, start = np.random.default_rng(seed), 0
     parts: list[dict[str, np.ndarray]] = []
-    shared = _moments([episodes[name] for name in tasks]) if config.normalise == "all" else None
-    if like is not None:
-        shared = tuple(
-            np.asarray(x[0]) for x in (like.data.mean, like.data.spread, like.data.scale)
-        )
     for name in tasks:
-        part = _task(config, name, episodes[name], generator, shared)
+        part = _task(config, name, episodes[name], generator)
         for field in ("end", "segment", "first", "best", "prompts"):
             part[field] = part[field] + start
         start += len(part["times"])
@@ -109,6 +109,14 @@ def build(
     sizes = {(part["states"].shape[1], part["actions"].shape[1]) for part in parts}
     if len(sizes) > 1:
         raise UsageError(f"tasks of different states and actions: {sorted(sizes)}")
+    shared = None
+    if like is not None:
+        of = like.data
+        shared = tuple(np.asarray(x[0]) for x in (of.mean, of.spread, of.scale))
+    elif config.normalise == "all":
+        shared = _moments(parts, range(len(parts)))
+    for i, part in enumerate(parts):
+        _normalise(part, *(shared or _moments(parts, [i])))
     # Not the default before jax 0.13: arrays that a program closes over become its arguments,
     # where they would be written into the program one number after the other.
     jax.config.update("jax_use_simplified_jaxpr_constants", True)
@@ -123,13 +131,9 @@ def build(
 
 
 def _task(
-    config: DataConfig,
-    name: str,
-    episodes: Episodes,
-    generator: np.random.Generator,
-    shared: tuple | None,
+    config: DataConfig, name: str, episodes: Episodes, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Rows of one task, held-out episodes last; row numbers count from its first."""
+    """Rows of one task as they are, held-out episodes last; row numbers count from its first."""
     length = np.asarray(episodes.length)
     if len(length) <= config.held_out:
         raise UsageError(
@@ -140,6 +144,10 @@ def _task(
         raise UsageError(
             f"a prompt of {config.prompt} steps is longer than an episode of task {name!r} "
             f"({length.min()} steps); legal: 1 to {length.min()}"
+        )
+    if length.max() > TIMES:
+        raise UsageError(
+            f"an episode of task {name!r} has {length.max()} steps; the network knows {TIMES} times"
         )
     order = generator.permutation(len(length))
     begin = np.cumsum(length) - length
@@ -156,39 +164,48 @@ def _task(
     ]
     trained = len(length) - config.held_out
     count = int(length[:trained].sum())
-    states = np.asarray(episodes.state)[rows]
-    mean, spread = states[:count].mean(0), np.maximum(states[:count].std(0), _FLOOR)
     good = total[:trained][done[:trained]] if done[:trained].any() else total[:trained]
-    scale = max(float(np.abs(good).max()), 1e-6)
-    if shared is not None:
-        mean, spread, scale = shared
-    # Solved ones first, then by their return.
-    rank = total + np.where(done, np.ptp(total) + 1.0, 0.0)
-    best = np.argsort(-rank[:trained], kind="stable")
-    held = trained + int(np.argmax(rank[trained:]))
+    # Solved ones first, by how soon; then by their return.
+    soon = np.array([np.argmax(solved) for solved in np.split(success, starts[1:])])
+    ranked = np.lexsort((-total, np.where(done, soon, 0), ~done))
+    best, held = ranked[ranked < trained], ranked[ranked >= trained][0]
+    best = (best[done[best]] if done[best].any() else best)[:_BEST]
     return {
-        "states": ((states - mean) / spread).astype(np.float16),
+        "states": np.asarray(episodes.state)[rows],
         "actions": np.asarray(episodes.action)[rows].astype(np.float16),
-        "returns": (np.concatenate(to_go) / scale).astype(np.float32),
+        "returns": np.concatenate(to_go),
         "times": np.concatenate([np.arange(n) for n in length]).astype(np.int32),
         "end": np.repeat(starts + length, length).astype(np.int32),
         "segment": np.repeat(segment, length).astype(np.int32),
         "first": np.int32(0),
         "count": np.int32(count),
-        "best": starts[np.resize(best[:_BEST], _BEST)].astype(np.int32),
+        "best": starts[np.resize(best, _BEST)].astype(np.int32),
         "prompts": np.int32(starts[held]),
-        "mean": mean.astype(np.float32),
-        "spread": spread.astype(np.float32),
-        "scale": np.float32(scale),
-        "target": np.float32(np.quantile(good, _TARGET)),
+        "scale": np.float32(max(np.abs(good).max(), 1e-6)),
+        "target": np.float32(total[best].mean()),
+        "lowest": np.float32(total[:trained].min()),
+        "highest": np.float32(total[:trained].max()),
     }
 
 
-def _moments(episodes: list[Episodes]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Mean and spread of all states, and the largest return."""
-    states = np.concatenate([np.asarray(of.state) for of in episodes])
-    scale = max(float(np.abs(of.returns).max()) for of in episodes)
-    return states.mean(0), np.maximum(states.std(0), _FLOOR), max(scale, 1e-6)
+def _moments(
+    parts: list[dict[str, np.ndarray]], tasks: Iterable[int]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mean and spread of the training states of tasks, and the largest of their scales."""
+    some = [parts[i] for i in tasks]
+    states = np.concatenate([part["states"][: part["count"]] for part in some])
+    scale = max(part["scale"] for part in some)
+    return states.mean(0), np.maximum(states.std(0), _FLOOR), scale
+
+
+def _normalise(
+    part: dict[str, np.ndarray], mean: np.ndarray, spread: np.ndarray, scale: float
+) -> None:
+    """States and returns of a task, in place; what they were normalised by is added."""
+    part["states"] = ((part["states"] - mean) / spread).astype(np.float16)
+    part["returns"] = (part["returns"] / scale).astype(np.float32)
+    part["mean"], part["spread"] = mean.astype(np.float32), spread.astype(np.float32)
+    part["scale"] = np.float32(scale)
 
 
 def _segment(config: DataConfig, solved: np.ndarray) -> int:
@@ -221,7 +238,7 @@ def sequences(
     """Prompts and contexts of a task, `count` each: leaves [count, K*, ...] and [count, K, ...].
 
     An episode is drawn in proportion to its length and a step of it evenly, hence a row evenly.
-    A prompt is of another training episode, drawn likewise; see :class:`DataConfig`.
+    A prompt is of a training episode drawn likewise, by itself; see :class:`DataConfig`.
     """
     at, other, within = jax.random.split(key, 3)
     first, most = data.first[task], data.count[task]

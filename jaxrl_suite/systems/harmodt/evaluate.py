@@ -92,6 +92,8 @@ def make_policy(config: Config, dataset: Dataset) -> Policy:
         to_go: jax.Array,
         time: jax.Array,
     ) -> tuple[jax.Array, Steps]:
+        # Later ones than there are in the data have an embedding that nobody trained.
+        time = jnp.minimum(time, jnp.max(data.times))
         seen = (seen - data.mean[:, None]) / data.spread[:, None]
         row = Steps(
             to_go / data.scale[:, None],
@@ -134,7 +136,8 @@ def for_unseen(
     if config.masks.kind == "none":
         return state
     known = state.masks
-    agreed = vote(known, known.shape[0] / 2 if threshold is None else threshold)
+    threshold = known.shape[0] / 2 if threshold is None else threshold
+    agreed = vote(known, threshold, inclusive=config.masks.mode == "repo")
     return state._replace(masks=jnp.tile(agreed, (num_tasks, 1)))
 
 

@@ -184,7 +184,8 @@ def train_step(
         gradient = jax.tree.map(lambda g: jnp.mean(g, axis=0), gradient)
     change, optimiser = _ADAM.update(gradient, state.optimiser)
     rate = hyper.learning_rate * jnp.minimum(1.0, (state.steps + 1) / hyper.warmup)
-    rate *= 1.0 - hyper.decay * state.steps / (config.updates * config.interval)
+    done = state.steps / (config.updates * config.interval)
+    rate *= jnp.maximum(0.0, 1.0 - hyper.decay * done)  # a longer training stands still
     decayed = lambda p, c: p - rate * (c + hyper.weight_decay * p)  # noqa: E731
     moved = jax.tree.map(decayed, state.params, change)
     if sparse:
@@ -217,8 +218,8 @@ def task_gradients(
 ) -> Gradients:
     """Gradients of all tasks at the weights as they are, one task after the other.
 
-    In the mode "repo" with dropout and clipped, and what comes back is decided by the masked
-    gradient, which is 0 wherever it could matter.
+    differs: without dropout and not clipped. In the mode "repo" with dropout and clipped, and what
+    comes back is decided by the masked gradient, which is 0 wherever it could matter.
     """
     repo = config.masks.mode == "repo"
 
@@ -252,12 +253,12 @@ def update_masks(
     key, dropping = jax.random.split(state.key)
     found = task_gradients(config, net, weights, state, upper, dropping)
     agreed = harmony.average_harmony_score(found.masked)
-    share = state.updates / config.updates
+    share = jnp.minimum(1.0, state.updates / config.updates)
     count = masks.swap_count(share, settings.least, settings.most, settings.schedule)
     theta = flatten(state.params)
     gradients = found.masked
     mean, wanted = jnp.mean(gradients, axis=0), jnp.mean(found.recovery, axis=0)
-    if repo:  # there the first task's gradient is the sum of all: one tensor under two names
+    if repo:  # there the first task's gradient is the mean of all: one tensor under two names
         gradients = gradients.at[0].set(mean)
 
     def of_task(given: tuple) -> jax.Array:

@@ -14,8 +14,7 @@ def _preset(config: Config, hyper: Hyper) -> Preset:
 # Two CPU cores, minutes: a small network and a steep rate, ours, chosen for that machine. With
 # fewer weights fewer of them are swapped.
 # differs: the policy looks at the present step alone, K = 1 for 20, and the rate falls to 0 instead
-# of staying: a first trial of the paper's setting learned less in minutes from a few hundred
-# trajectories. No results file compares them yet.
+# of staying. As the stored states leave out the previous frame, it does not see velocities either.
 _QUICK = Config(
     data=DataConfig(context=1),
     network=TransformerConfig(layers=3, width=128, heads=4, dropout=0.0),

@@ -43,8 +43,9 @@ def layout(config: MaskConfig, params: PyTree) -> Weights:
     """Of parameters, or of their shapes.
 
     In the mode "paper" a mask is about the trunk alone: what embeds and predicts is shared by all
-    tasks. In the mode "repo" it covers everything, but a 0 outside of the trunk only keeps a
-    task's steps from changing the weight.
+    tasks. differs: the released code draws masks of those, too, and does not apply them. In the
+    mode "repo" a mask covers everything, but a 0 outside of the trunk only keeps a task's steps
+    from changing the weight.
     """
     found, tree = jax.tree_util.tree_flatten_with_path(params)
     shapes = {jax.tree_util.keystr(path): tuple(x.shape) for path, x in found}

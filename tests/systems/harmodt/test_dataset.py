@@ -129,9 +129,14 @@ def test_targets_are_those_of_episodes_that_are_solved():
     most = good.returns[solved].max()
     assert float(data.scale[0]) <= most + 1e-3
     assert float(data.target[0]) <= most + 1e-3
+    assert float(data.highest[0]) > most + 1e-3
     # What the best prompts begin with belongs to solved episodes, as long as there are any.
     state = np.asarray(data.states, np.float64) * np.asarray(data.spread) + np.asarray(data.mean)
     firsts = np.array([good.state[start] for start in starts])
     ranked = [np.abs(firsts - state[int(row)]).max(1).argmin() for row in data.best[0]]
-    there = solved[ranked]
-    assert there[:7].all()
+    assert solved[ranked].all()
+    # The soonest first, though others that take longer collect more.
+    steps = [np.argmax(good.success[s : s + n]) for s, n in zip(starts, good.length, strict=True)]
+    took = np.array(steps)[ranked[:7]]
+    assert (np.diff(took) >= 0).all()
+    assert took[0] < took[-1]

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl_suite.core import train
+from jaxrl_suite.core import UsageError, train
 from jaxrl_suite.nets.decision_transformer import Steps, TransformerConfig
 from jaxrl_suite.systems import harmodt
 from jaxrl_suite.systems.harmodt import learner as level
 from jaxrl_suite.systems.harmodt.config import Config, DataConfig, Hyper, MaskConfig
 from jaxrl_suite.systems.harmodt.dataset import window
-from jaxrl_suite.systems.harmodt.evaluate import make_policy, play
+from jaxrl_suite.systems.harmodt.evaluate import for_unseen, make_policy, play
 from jaxrl_suite.systems.harmodt.weights import layout
 from tests.systems.harmodt.toy import Points, all_episodes
 
@@ -94,6 +94,39 @@ def test_actions_are_those_of_the_plain_way():
             expected = plain(learner, task, history)
             np.testing.assert_allclose(actions[task, episode], expected, atol=1e-5)
             history[-1] = (*history[-1][:2], np.asarray(actions[task, episode]))
+
+
+def test_times_that_are_not_in_the_data_are_told_as_its_last():
+    _, learner = states()
+    memory, last = policy().remember(learner), int(dataset().data.times.max())
+    seen = np.zeros((TASKS, EPISODES, 2), np.float32)
+    act = lambda time: policy().act(  # noqa: E731
+        learner, memory, policy().begin(EPISODES), seen, seen[..., 0], np.int32(time)
+    )[0]
+    np.testing.assert_array_equal(act(499), act(last))
+    assert np.any(act(last) != act(0))
+
+
+def test_unseen_tasks_are_met_under_the_vote_and_as_the_others_are_normalised():
+    _, learner = states()
+    masks = np.asarray(learner.masks)
+    given = np.stack([np.ones_like(masks[0]), masks[1], masks[2]])
+    voted = for_unseen(CONFIG, learner._replace(masks=jnp.asarray(given)), 2).masks
+    assert voted.shape == (2, masks.shape[1])
+    np.testing.assert_array_equal(voted[0], given.sum(0) > 1.5)
+    np.testing.assert_array_equal(voted[0], voted[1])
+    assert not voted.all()
+    shared = dataclasses.replace(CONFIG.data, normalise="all")
+    learned, fourth = all_episodes(3), {"corner3": all_episodes(4)["corner3"]}
+    known = harmodt.build(shared, learned).data
+    new = harmodt.build(shared, fourth, like=harmodt.build(shared, learned)).data
+    for name in ("mean", "spread", "scale"):
+        np.testing.assert_array_equal(getattr(new, name)[0], getattr(known, name)[0])
+    state = np.asarray(new.states, np.float64) * np.asarray(known.spread[0])
+    state = np.sort((state + np.asarray(known.mean[0]))[:, 0])
+    np.testing.assert_allclose(state, np.sort(fourth["corner3"].state[:, 0]), atol=5e-3)
+    with pytest.raises(UsageError, match='they need normalise="all"'):
+        harmodt.build(CONFIG.data, fourth, like=harmodt.build(shared, learned))
 
 
 def test_what_was_learned_solves_the_tasks():

@@ -93,7 +93,7 @@ def test_ones_are_conserved_and_move(mode):
 
 def test_what_is_masked_is_zero_in_the_network_and_its_gradient():
     begin, _, _ = trained()
-    _, weights = parts()
+    net, weights = parts()
     batch = batch_of(CONFIG, begin)
     for task in range(3):
         mask = begin.learner.masks[task]
@@ -107,6 +107,23 @@ def test_what_is_masked_is_zero_in_the_network_and_its_gradient():
     gone = ~np.asarray(begin.learner.masks)
     assert not np.asarray(found.masked)[gone].any()
     assert np.asarray(found.recovery)[gone].any()
+    # What comes back is decided by the gradient of the network without any mask.
+    dense = jax.jit(jax.grad(lambda p, of: level.loss(net, p, of, None)))
+    for task in range(3):
+        of = jax.tree.map(lambda x, task=task: x[task], batch.upper)
+        own = flatten(dense(begin.learner.params, of))
+        np.testing.assert_allclose(found.recovery[task], own, atol=1e-6)
+
+
+def test_past_its_end_a_falling_rate_stays_at_nothing():
+    begin, _, _ = trained()
+    net, weights = parts()
+    one = jax.tree.map(lambda x: x[0], batch_of(CONFIG, begin).inner)
+    hyper = begin.learner.hyper._replace(decay=jnp.ones(()), weight_decay=jnp.zeros(()))
+    late = jnp.asarray(CONFIG.updates * CONFIG.interval + 50, jnp.int32)
+    state = begin.learner._replace(hyper=hyper, steps=late)
+    after = jax.jit(lambda s, b: level.train_step(CONFIG, net, weights, s, b)[0])(state, one)
+    np.testing.assert_array_equal(flatten(after.params), flatten(state.params))
 
 
 def test_a_step_moves_only_what_the_task_has():
@@ -266,8 +283,8 @@ def test_the_corners_of_all_tasks_are_learned(case):
     network = dataclasses.replace(CONFIG.network, dropout=0.0, width=32)
     if case == "task":
         network = dataclasses.replace(network, condition="task", num_tasks=3)
-    config = dataclasses.replace(config, network=network, interval=60, updates=20, batch=16)
-    _, state, metrics = trained(config, 20)
+    config = dataclasses.replace(config, network=network, interval=60, updates=30, batch=16)
+    _, state, metrics = trained(config, 30)
     assert metrics["loss"][-1] < 0.1 * metrics["loss"][0]
     made = dataset()
     data, net = made.data, level.network(config, 2, 2)
@@ -301,6 +318,9 @@ def level_window(data, row, length):
         ({"masks": MaskConfig(least=5, most=3)}, "least <= most and most >= 1, not 5, 3"),
         ({"masks": MaskConfig(importance="luck")}, "unknown importance 'luck'; legal: fisher"),
         ({"network": TransformerConfig(width=10, heads=3)}, "a width of 10 is no multiple of 3"),
+        ({"network": TransformerConfig(heads=0)}, "heads must be at least 1, not 0"),
+        ({"network": TransformerConfig(dropout=1.0)}, r"dropout must lie in \[0, 1\), not 1.0"),
+        ({"network": TransformerConfig(condition="luck")}, "unknown condition 'luck'; legal: pro"),
         (
             {"network": TransformerConfig(condition="task", num_tasks=2)},
             "num_tasks of the network must be 3",
