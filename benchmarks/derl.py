@@ -67,7 +67,7 @@ def over_mjx(config: derl.Config, genotype: unimal.Genotype) -> harness.Candidat
     """The same for one body, whose shape MJX compiles in."""
     scene = jax.jit(lambda g: unimal.scene(config.design, g))(genotype)
     simulated = mjx_simulator(unimal.SIZES, unimal.OPTIONS, scene)
-    env = unimal.flat_terrain(simulator=simulated)
+    env = derl.cut_off(unimal.flat_terrain(simulator=simulated), config.life.episode)
     return candidate(config, jax.tree.map(lambda x: x[None], genotype), env)
 
 
@@ -102,7 +102,7 @@ class HostEnvironment:
         mujoco.mj_step(self._model, data, nstep=PHYSICS_STEPS)
         speed = (data.qpos[0] - before) / (PHYSICS_STEPS * self._model.opt.timestep)
         self._count += 1
-        cut = self._count >= 1000
+        cut = self._count >= PRESET.config.life.episode
         fallen = round(data.qpos[2], 3) <= self._fallen
         reward = speed - CONTROL_COST * float(action @ action)
         seen = self.reset() if fallen or cut else self._see()

@@ -38,8 +38,9 @@ def chosen(rows: list[Row]) -> list[Row]:
 
 def learned(task: str, bodies: unimal.Genotype) -> np.ndarray:
     """The task's measure while bodies learn it, mean of the last episodes: [n, iterations]."""
-    env, config = unimal.TASKS[task](), PRESET.config
-    life, hyper = config.life, PRESET.hyper
+    config, hyper = PRESET.config, PRESET.hyper
+    life = config.life
+    env = derl.cut_off(unimal.TASKS[task](), life.episode)
 
     @jax.jit
     def live(bodies: unimal.Genotype, keys: jax.Array) -> jax.Array:

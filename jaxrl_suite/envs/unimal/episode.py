@@ -24,8 +24,8 @@ class Episode(NamedTuple):
 
     physics: the body's state, and that of what it meets.
     step: int32 [], actions so far.
-    diverged: bool [], the last step was not finite, or too fast to be integrated, see FARTHEST;
-      it ended the episode.
+    diverged: bool [], the last step was not finite; it ended the episode.
+    runaway: bool [], the last step was too fast to be integrated, see FARTHEST; likewise.
     score: [], what it has been worth so far, the cost of control left out: its fitness at the end.
     work: [], sum of |torque x rate| dt over all hinges, over the body's mass (J/kg).
     effort: [], sum of |torque| over all hinges and actions (N m).
@@ -35,6 +35,7 @@ class Episode(NamedTuple):
     physics: physics.State
     step: jax.Array
     diverged: jax.Array
+    runaway: jax.Array
     score: jax.Array
     work: jax.Array
     effort: jax.Array
@@ -55,8 +56,8 @@ class Motion(NamedTuple):
 
 def begin(state: physics.State, task: Any = ()) -> Episode:
     """An episode that starts from this state."""
-    zero = jnp.zeros(())
-    return Episode(state, jnp.zeros((), jnp.int32), jnp.zeros((), bool), zero, zero, zero, task)
+    zero, no = jnp.zeros(()), jnp.zeros((), bool)
+    return Episode(state, jnp.zeros((), jnp.int32), no, no, zero, zero, zero, task)
 
 
 def noisy_rest(key: jax.Array, sizes: physics.Sizes, scene: physics.Scene) -> physics.State:
@@ -82,8 +83,8 @@ def mover(
 ) -> Callable[[Episode, physics.Scene, jax.Array], tuple[Episode, Motion]]:
     """``(episode, scene, action [20]) -> (episode, Motion)``: four physics steps under one action.
 
-    Counts the step, adds up work and effort, and says whether the state diverged, which is no way
-    that it has moved. The score is the caller's to add to.
+    Counts the step, adds up work and effort, and says whether the state diverged or ran away, which
+    is no way that it has moved. The score is the caller's to add to.
     """
     options = simulate.options
 
@@ -95,19 +96,21 @@ def mover(
         def one(at: physics.State, _: None) -> tuple[physics.State, tuple]:
             after, readings = simulate.step(scene, at, control)
             # differs: the original goes on until MuJoCo finds a number above 1e10.
-            wild = readings.diverged | jnp.any(options.timestep * jnp.abs(after.v) > FARTHEST)
-            return after, (readings._replace(diverged=wild), torque @ jnp.abs(after.v))
+            wild = jnp.any(options.timestep * jnp.abs(after.v) > FARTHEST)
+            return after, (readings, wild, torque @ jnp.abs(after.v))
 
-        after, (readings, power) = jax.lax.scan(one, episode.physics, length=PHYSICS_STEPS)
-        diverged = jnp.any(readings.diverged)
+        after, (readings, wild, power) = jax.lax.scan(one, episode.physics, length=PHYSICS_STEPS)
+        diverged, runaway = jnp.any(readings.diverged), jnp.any(wild)
+        lost = diverged | runaway
         readings = jax.tree.map(lambda x: x[-1], readings)
         done = options.timestep * jnp.sum(power) / jnp.sum(model.mass)
-        before = jax.tree.map(lambda a, b: jnp.where(diverged, a, b), after, episode.physics)
+        before = jax.tree.map(lambda a, b: jnp.where(lost, a, b), after, episode.physics)
         episode = episode._replace(
             physics=after,
             step=episode.step + 1,
             diverged=diverged,
-            work=episode.work + jnp.where(diverged, 0.0, done),
+            runaway=runaway & ~diverged,
+            work=episode.work + jnp.where(lost, 0.0, done),
             effort=episode.effort + jnp.sum(torque),
         )
         return episode, Motion(before, after, readings)
@@ -124,4 +127,5 @@ def outcomes(episode: Episode) -> dict[str, jax.Array]:
         "work": episode.work,
         "effort": episode.effort,
         "diverged": episode.diverged.astype(jnp.float32),
+        "runaway": episode.runaway.astype(jnp.float32),
     }

@@ -79,9 +79,9 @@ def environment(
     """An environment by these rules; its task is a :class:`physics.Scene` of SIZES.
 
     An episode ends when the head is down to a part of its start height above the ground, when the
-    state diverges or the rules say so, and is cut off after 1000 actions of 0.02 s. The reward is
-    the gain of the rules less 0.001 times the sum of the squared action, which is not clipped for
-    that; gains add up to the score.
+    state diverges or runs away or the rules say so, and is cut off after 1000 actions of 0.02 s.
+    The reward is the gain of the rules less 0.001 times the sum of the squared action, which is not
+    clipped for that; gains add up to the score.
 
     Args:
       rules: of the environment.
@@ -117,11 +117,12 @@ def environment(
         verdict = rules.judge(scene, before.drawn, motion)
         height = motion.after.q[2] - rules.ground(verdict.drawn, motion.after.q[:2])
         fallen = jnp.round(height, 3) <= fallen_at
-        terminated = fallen | verdict.ended | state.diverged
+        lost = state.diverged | state.runaway
+        terminated = fallen | verdict.ended | lost
         truncated = ~terminated & (state.step >= TIME_LIMIT)
-        # What the rules make of a state that diverged counts for nothing.
-        gain = jnp.where(state.diverged, 0.0, verdict.gain)
-        metric = jnp.where(state.diverged, before.metric, verdict.metric)
+        # What the rules make of a state that is lost counts for nothing.
+        gain = jnp.where(lost, 0.0, verdict.gain)
+        metric = jnp.where(lost, before.metric, verdict.metric)
         reward = gain - CONTROL_COST * jnp.sum(action**2)
         seen = observe(scene, verdict.drawn, motion.after, motion.readings)
         state = state._replace(score=state.score + gain, task=Progress(verdict.drawn, metric))

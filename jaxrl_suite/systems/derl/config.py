@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from jaxrl_suite.core import UsageError
+import jax
+
+from jaxrl_suite.core import PyTree, UsageError
 from jaxrl_suite.envs import unimal
-from jaxrl_suite.envs.base import ControlEnvironment
+from jaxrl_suite.envs.base import ControlEnvironment, TimeStep
 
 TERRAINS: dict[str, Callable[[], ControlEnvironment]] = {
     "flat": unimal.flat_terrain,
@@ -24,6 +26,8 @@ class Life:
     Attributes:
       num_envs: of one body.
       num_steps: an iteration, in each of them.
+      episode: actions after which an episode is cut off; the terrains do so after 1000 at the
+        latest.
       iterations: of a body's life.
       epochs: passes over an iteration's batch.
       minibatches: of a pass.
@@ -34,6 +38,7 @@ class Life:
 
     num_envs: int = 32
     num_steps: int = 128
+    episode: int = 1000
     iterations: int = 1224  # differs: 1220; so that a life is 36 whole phases
     epochs: int = 4
     minibatches: int = 8
@@ -43,8 +48,8 @@ class Life:
 
     def __post_init__(self) -> None:
         """Raises UsageError for sizes that do not go together."""
-        names = ("num_envs", "num_steps", "iterations", "epochs", "minibatches", "last_episodes")
-        for field in (*names, "window"):
+        names = ("num_envs", "num_steps", "episode", "iterations", "epochs", "minibatches")
+        for field in (*names, "last_episodes", "window"):
             if getattr(self, field) < 1:
                 raise UsageError(f"{field} must be at least 1, not {getattr(self, field)}")
         if self.batch % self.minibatches:
@@ -168,8 +173,21 @@ class Config:
         return self.slots * self.iterations_per_update * self.life.batch
 
     def make_environment(self) -> ControlEnvironment:
-        """The environment of the terrain."""
-        return TERRAINS[self.terrain]()
+        """The environment of the terrain, its episodes as long as a life's are."""
+        return cut_off(TERRAINS[self.terrain](), self.life.episode)
+
+
+def cut_off(env: ControlEnvironment, limit: int) -> ControlEnvironment:
+    """The environment with episodes of at most so many actions."""
+
+    def step(
+        state: PyTree, action: jax.Array, key: jax.Array, task: PyTree
+    ) -> tuple[PyTree, TimeStep]:
+        state, told = env.step(state, action, key, task)
+        late = env.outcomes(state)["length"] >= limit
+        return state, told._replace(truncated=told.truncated | (late & ~told.terminated))
+
+    return env._replace(step=step)
 
 
 class Hyper(NamedTuple):

@@ -49,7 +49,7 @@ class BodyState(NamedTuple):
     recent: outcomes [E] of the last episodes that ended, NaN where there was none.
     curves: [I], the means of `recent` after every iteration, NaN for those to come; before the
       first episode has ended, the means of those under way.
-    failed: bool [], an episode of this life diverged.
+    failed: bool [], a state of an episode of this life was not finite.
     iteration: int32 [].
     key: random key.
     """
@@ -327,8 +327,8 @@ def iterate(
 def fitness(life: Life, state: BodyState) -> jax.Array:
     """Mean of the last reports of a body's life, []; minus infinity for one that failed.
 
-    A body fails when its simulation diverged at any time of its life, as in the original, where
-    that ends the worker, or when its parameters are not finite.
+    A body fails when a state of its simulation was not finite at any time of its life, as in the
+    original, where that ends the worker, or when its parameters are not finite.
     """
     last = jnp.mean(state.curves["score"][-life.window :])
     leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(state.params)]

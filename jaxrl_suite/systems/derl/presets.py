@@ -16,13 +16,13 @@ _QUICK = Config(
     population=16,
     slots=8,
     phases=4,
-    life=Life(num_envs=16, num_steps=64, iterations=64, window=8),
+    life=Life(num_envs=16, num_steps=64, episode=250, iterations=64, window=8),
     keep=4,
 )
 
 # For one large GPU, on which it has not been run yet: all bodies and slots of the paper, whose
 # lives are 34 times as long.
-_GPU = Config(life=Life(iterations=36, window=4, num_envs=32, num_steps=128))
+_GPU = Config(life=Life(num_envs=32, num_steps=128, episode=250, iterations=36, window=4))
 
 PRESETS: dict[str, Preset] = {
     "quick": _preset(_QUICK, Hyper(learning_rate=1e-3)),

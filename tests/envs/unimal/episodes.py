@@ -92,7 +92,7 @@ def play(make, state: Episode, count: int = 30) -> list[tuple[Episode, np.ndarra
     outcomes = env.outcomes(state)
     np.testing.assert_allclose(outcomes["score"], score, rtol=1e-4, atol=2e-4)
     np.testing.assert_array_equal(outcomes["length"], count)
-    assert set(outcomes) == {"score", "length", "work", "effort", "diverged", "metric"}
+    assert set(outcomes) == {"score", "length", "work", "effort", "diverged", "runaway", "metric"}
     assert np.isfinite(outcomes["metric"]).all()
     return told
 

@@ -150,8 +150,11 @@ def test_ends(change: dict, terminated: bool, truncated: bool) -> None:
     state = state._replace(physics=at, step=jnp.asarray(change.get("step", 0), jnp.int32))
     state, timestep = jax.jit(ENV.step)(state, jnp.zeros(20), jax.random.key(0), scene)
     assert (bool(timestep.terminated), bool(timestep.truncated)) == (terminated, truncated)
+    assert bool(state.diverged) == np.isnan(change.get("v", 0.0))
     # 0.75 rad a step is more than the integrator stands, 0.3 is not.
-    assert bool(state.diverged) == ("v" in change and change["v"] != 60.0)
+    assert bool(state.runaway) == (change.get("v") == 150.0)
+    if bool(state.diverged) or bool(state.runaway):
+        assert float(state.score) == 0.0
     assert np.isfinite(timestep.observation["proprioceptive"]).all()
     assert np.isfinite(timestep.reward)
 

@@ -12,7 +12,16 @@ import pytest
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.base import ControlEnvironment, TimeStep
 from jaxrl_suite.nets.mlp import masked_orthogonal
-from jaxrl_suite.systems.derl import Body, Hyper, Life, fitness, init, iterate
+from jaxrl_suite.systems.derl import (
+    PRESETS,
+    Body,
+    Hyper,
+    Life,
+    cut_off,
+    fitness,
+    init,
+    iterate,
+)
 from jaxrl_suite.systems.derl.ppo import (
     BodyState,
     _rollout,
@@ -279,3 +288,24 @@ def test_one_divergence_is_never_forgotten() -> None:
 def test_sizes_that_do_not_go_together_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Life(**{"num_envs": 3, **changes} if "num_steps" in changes else changes)
+
+
+def test_episodes_are_cut_off_where_a_life_says_so():
+    told_length = aiming(cut=False)._replace(outcomes=lambda state: {"length": state.step})
+    env, task = cut_off(told_length, LENGTH - 1), jnp.ones(2)
+    state, _ = env.reset(jax.random.key(0), task)
+    for action in range(1, LENGTH + 1):
+        state, told = env.step(state, jnp.zeros(ACTIONS), jax.random.key(1), task)
+        assert bool(told.truncated) == (action == LENGTH - 1)
+        assert bool(told.terminated) == (action == LENGTH)
+
+
+@pytest.mark.parametrize("name", ["quick", "gpu", "paper"])
+def test_what_fitness_is_the_mean_of_is_no_older_than_an_eighth_of_a_life(name):
+    """Of a body that never falls, all environments of which end together."""
+    life = PRESETS[name].config.life
+    whole = life.iterations * life.num_steps
+    ends = np.arange(1, whole // life.episode + 1) * life.episode
+    reports = (np.arange(life.iterations) + 1)[-life.window :] * life.num_steps
+    newest = np.array([ends[ends <= at].max() for at in reports])
+    assert (whole - newest + life.episode / 2).mean() < whole / 8
