@@ -14,7 +14,7 @@ masks: one update of the masks of 50 tasks, in tasks. "gradients", the gradient 
   as the peer does; "suite" takes the dense network's gradients for it, as is the default: twice as
   many.
 
-  python benchmarks/harmodt.py                # about 20 minutes on two cores
+  python benchmarks/harmodt.py                # the CPU alone
   python benchmarks/harness.py harmodt        # the table of all committed rows
 """
 

@@ -13,9 +13,8 @@ PHYSICS_STEPS = 4  # an action lasts 0.02 s
 TIME_LIMIT = 1000  # actions, 20 s
 NOISE = 5e-3  # half-width of the noise on positions and velocities at reset
 CONTROL_COST = 1e-3  # times the sum of squares of the action
-# rad or m in a physics step. Beyond that semi-implicit Euler, MuJoCo's too, turns spin into energy
-# without bound: within a few actions a body is shot over kilometres, which a policy finds and
-# which would win every tournament. Hinges, by their torque and range, stay below a quarter.
+# rad or m in a physics step. Semi-implicit Euler, MuJoCo's too, feeds energy into what spins much
+# faster, without bound: a policy that finds this flies, and would win every tournament.
 FARTHEST = 0.5
 
 
