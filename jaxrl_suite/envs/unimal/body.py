@@ -118,8 +118,7 @@ def _hinges(design: Design, genotype: Genotype) -> tuple[jax.Array, jax.Array, j
     axes = jnp.asarray(lattice.AXES[design.lattice])[genotype.direction, genotype.length]
     if design.mirror_joints:
         second = (genotype.partner < jnp.arange(NUM_SLOTS))[:, None, None]
-        # The mirror image of a turn, about the y axis as it was, about the others backwards.
-        image = axes[genotype.partner] * jnp.array([[[-1.0, 1.0, -1.0]]])
+        image = axes[genotype.partner] * lattice.MIRRORED_TURN[None, None]
         axes = jnp.where(second, image, axes)
     has = has_axis(genotype)
     first = jnp.where(has[:, 0], 0, 1)

@@ -83,3 +83,5 @@ OFFSETS = {name: _offsets(ties=name == "original") for name in ("original", "cle
 PIVOTS = {name: _pivots(table, ties=name == "original") for name, table in OFFSETS.items()}
 AXES = {name: _axes(table) for name, table in OFFSETS.items()}
 MIRROR = _mirror()
+# The mirror image of a turn about an axis: about y as it was, about the others backwards.
+MIRRORED_TURN = np.array([-1.0, 1.0, -1.0])

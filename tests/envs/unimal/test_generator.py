@@ -12,8 +12,9 @@ import pytest
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs import unimal
-from jaxrl_suite.envs.unimal import CLEAN, MAX_LIMBS, OPERATORS, ORIGINAL, Genotype, lattice
-from jaxrl_suite.envs.unimal.genotype import head
+from jaxrl_suite.envs.unimal import CLEAN, MAX_LIMBS, OPERATORS, ORIGINAL, Design, Genotype, lattice
+from jaxrl_suite.envs.unimal.body import ordered
+from jaxrl_suite.envs.unimal.genotype import has_axis, head
 from jaxrl_suite.envs.unimal.population import species
 from tests.envs.unimal.bodies import SIZE, body, population
 
@@ -177,22 +178,22 @@ def test_clean_mutations_never_leave_the_valid_set() -> None:
     assert set(np.unique(limbs)) == set(range(1, 11))
 
 
-def test_clean_bodies_mirror_their_masses_and_joints() -> None:
+@pytest.mark.parametrize("design", [CLEAN, ORIGINAL], ids=["clean", "original"])
+def test_clean_bodies_mirror_their_joints_and_the_originals_do_not(design: Design) -> None:
+    """A turn about a hinge's axis a is, in the mirror, one about (-ax, ay, -az)."""
+    gaps = []
     for i in range(SIZE):
         genotype = body(i)
-        model = unimal.phenotype(CLEAN, genotype)
-        paired = np.asarray(genotype.partner) != np.arange(11)
-        axes = np.asarray(model.joint_axis)
-        if paired[np.asarray(genotype.alive)].any():
-            # Every hinge has one elsewhere, or itself, that is its image up to its sense.
-            used = np.asarray(model.dof_mask)[6:].reshape(10, 2) > 0
-            found = axes[used]
-            mirrored = found * np.array([-1.0, 1.0, -1.0])
-            gap = np.minimum(
-                np.abs(mirrored[:, None] - found[None]).max(-1),
-                np.abs(mirrored[:, None] + found[None]).max(-1),
-            ).min(1)
-            assert gap.max() < 1e-3
+        axes = np.asarray(unimal.phenotype(design, genotype).joint_axis)
+        place = np.argsort(np.asarray(ordered(genotype)[0]))  # link of each slot
+        has = np.asarray(has_axis(genotype))
+        for slot, partner in enumerate(np.asarray(genotype.partner)):
+            if genotype.alive[slot] and partner < slot:
+                pair = axes[place[[slot, partner]] - 1]
+                used = slice(int(has[slot].sum()))
+                gaps.append(np.abs(pair[0] - pair[1] * [-1, 1, -1])[used].max())
+    assert len(gaps) > 5
+    assert (max(gaps) < 1e-6) == design.mirror_joints
 
 
 def test_first_population_has_one_body_a_species() -> None:
