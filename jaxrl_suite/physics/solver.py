@@ -266,8 +266,9 @@ def solve(problem: Problem, start: jax.Array, newton_steps: int, line_steps: int
 
     Under vmap all problems of the batch take three steps, and then only those that have not
     arrived, as long as they are no more than a quarter of it. What a problem loses by this is
-    a last polish by steps that would not leave the minimum; a batch spread over devices should
-    be split by shard_map, which keeps the sorting within a device.
+    a last polish by steps that would not leave the minimum, so that its last digits depend on
+    what else is in the batch: the same batch gives the same bits, a body alone does not. A batch
+    spread over devices should be split by shard_map, which keeps the sorting within a device.
     """
     acceleration = _minimum(newton_steps, line_steps)(problem, start)
     # Without the rounding of the increments.

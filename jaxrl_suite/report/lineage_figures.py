@@ -208,8 +208,8 @@ def by_generation(lineage: Lineage, *, value: str = VALUE, title: str | None = N
             y_label=value,
             x_scale="linear",
             title=title or "Fitness by generation",
-            subtitle="points: bodies of one run; whiskers: 95% interval of their mean "
-            f"(Student's t){_also_without(~finite)}",
+            subtitle="points: bodies of one run; whiskers: 95% interval over these bodies, which\n"
+            f"are relatives: other runs vary more (Student's t){_also_without(~finite)}",
             ax=ax,
         )
     return ax.figure

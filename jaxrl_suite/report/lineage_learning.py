@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEBATE = (
-    "Each body learns for {budget} iterations; one that ends higher also passes a fixed score "
-    "sooner. Whether such a change is a Baldwin effect is disputed:\nSong et al. (AdaControl) "
-    "argue that it is an artefact of truncated learning, Mertan & Cheney (arXiv 2508.17464) that "
-    "selection undervalues\nnewly mutated bodies."
+    "Of each body the first {budget} iterations count; one that ends higher also passes a fixed "
+    "score sooner. Whether such a change is a Baldwin effect\nis disputed: Song et al. "
+    "(AdaControl) argue that it is an artefact of truncated learning, Mertan & Cheney (arXiv "
+    "2508.17464) that\nselection undervalues newly mutated bodies."
 )
 
 
@@ -51,7 +51,7 @@ def learning(
 
     Returns:
       The figure: iterations to the criterion, where a body that never reaches it counts with its
-      whole budget, and the asymptote.
+      whole budget, and the score at the end of it.
     """
     if not runs:
         raise UsageError("a figure needs at least one series")
@@ -73,7 +73,7 @@ def learning(
     figures.intervals(
         {label: (of.ends.generation, of.ends.interval) for label, of in found.items()},
         y_label=value,
-        title="Asymptote",
+        title="Score at the end",
         subtitle=(marks.without(left_out) if left_out else "mean over the last iterations")
         + f"\n{marks.whiskers_over([len(seeds) for seeds in runs.values()])}",
         ax=axes[1],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments import publish
-from experiments.gupta2021.evolution.sweep import PRESET, RESULTS
+from experiments.gupta2021.evolution.sweep import PRESET, RESULTS, config_of
 from experiments.publish import Row, select, values
 from jaxrl_suite.report import lineage_figures, lineage_learning, style
 from jaxrl_suite.report.lineage import Lineage, best_so_far
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 SCORE = "fitness (50 x m)"
 BUDGETS = (16, 32, 64)  # iterations of a life that the learning figure looks at
 SCORE_A_METRE = 50  # of forward speeds summed over actions of 0.02 s
-LABELS = {"tournament": "evolution", "random": "random search"}
+LABELS = {
+    "tournament": "evolution",
+    "random": "random search",
+    "generations": "synchronous generations",
+}
 WINDOW = PRESET.config.population
 METRES = 0.5  # a body that comes less far spends its work on something else than going
 WORK = "Work (J/kg a metre)"
@@ -34,7 +38,7 @@ def lineage(rows: Sequence[Row], scheme: str, seed: int) -> tuple[Lineage, np.nd
     found = [row for row in rows if row["scheme"] == scheme and row["seed"] == seed]
     found.sort(key=lambda row: row["number"])
     column = lambda name: [row[name] for row in found]  # noqa: E731
-    born = [row["number"] // PRESET.config.group for row in found]
+    born = [row["number"] // config_of(scheme).group for row in found]
     one = Lineage(column("parent"), column("operator"), column("fitness"), column("limbs"), born)
     return one, np.array(column("curve"))
 
@@ -80,7 +84,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         "generations": lineage_figures.by_generation(first, value=SCORE),
         "learning": lineage_learning.learning(
             {
-                f"{budget} iterations": [(one, curve[:, :budget]) for one, curve in evolved]
+                f"first {budget} iterations": [(one, curve[:, :budget]) for one, curve in evolved]
                 for budget in BUDGETS
             },
             value=SCORE,
@@ -93,7 +97,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
 
 
 def _told(rows: Sequence[Row], scheme: str) -> dict[str, np.ndarray]:
-    """Per seed: best of all, mean of the last window."""
+    """Per seed: best of all, mean of the first window and of the last."""
     seeds = values([row for row in rows if row["scheme"] == scheme], "seed")
     found = [select_fitness(rows, scheme, seed) for seed in seeds]
     last = [x[-WINDOW:][np.isfinite(x[-WINDOW:])].mean() for x in found]
@@ -117,8 +121,9 @@ def _words(x: np.ndarray) -> str:
 
 
 def sections(rows: Sequence[Row]) -> dict[str, str]:
-    """A row a scheme."""
-    body = []
+    """A row a scheme, and one a scheme less random search."""
+    body, differences = [], []
+    random = _told(rows, "random")
     for scheme in values(rows, "scheme"):
         told = _told(rows, scheme)
         count = len(told["best"])
@@ -126,20 +131,36 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
         length = select(rows, "length", scheme=scheme).mean()
         limbs = select(rows, "limbs", scheme=scheme).mean()
         body.append([LABELS[scheme], str(count), *cells, f"{length:.0f}", f"{limbs:.1f}"])
+        if scheme != "random":
+            less = [told[name] - random[name] for name in ("last", "best")]
+            ahead = [f"{int((x > 0).sum())} of {count}" for x in less]
+            pairs = zip(map(_words, less), ahead, strict=True)
+            differences.append([LABELS[scheme], *(cell for pair in pairs for cell in pair)])
     head = ["scheme", "seeds", f"first {WINDOW} bodies", f"last {WINDOW}", "best of all"]
-    return {"numbers": publish.table([*head, "actions an episode", "limbs"], body)}
+    less = ["less random search", f"last {WINDOW}", "seeds ahead", "best of all", "seeds ahead"]
+    return {
+        "numbers": publish.table([*head, "actions an episode", "limbs"], body),
+        "differences": publish.table(less, differences),
+    }
+
+
+def verdict(x: np.ndarray) -> str:
+    """Whether paired differences [seeds] tell two schemes apart, at 95%."""
+    interval = mean_interval(x)
+    if interval.low > 0:
+        return "higher"
+    return "lower" if interval.high < 0 else "not told apart"
 
 
 def finding(rows: Sequence[Row]) -> str:
-    """Evolution beside random search."""
-    told = {scheme: _told(rows, scheme) for scheme in values(rows, "scheme")}
-    words = [
-        f"{LABELS[scheme]} {_words(x['last'])} in the last {WINDOW} bodies, "
-        f"{_words(x['best'])} best"
-        for scheme, x in told.items()
-    ]
-    seeds = min(len(x["best"]) for x in told.values())
-    return f"Fitness: {'; '.join(words)}; {seeds} seed{'s' * (seeds > 1)}"
+    """Evolution beside random search, as paired differences."""
+    evolved, random = (_told(rows, scheme) for scheme in ("tournament", "random"))
+    last, best = (evolved[name] - random[name] for name in ("last", "best"))
+    return (
+        f"Fitness of evolution less that of random search, by seed: {_words(last)} in the mean of "
+        f"the last {WINDOW} bodies ({verdict(last)}), {_words(best)} in the best of all "
+        f"({verdict(best)}); {len(last)} seeds"
+    )
 
 
 STUDY = publish.Study("gupta2021/evolution", RESULTS, draw, sections, finding)

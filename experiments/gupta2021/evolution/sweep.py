@@ -3,9 +3,9 @@
 python -m experiments.gupta2021.evolution.sweep      (about 25 minutes a run on two CPU cores)
 
 Gupta et al. 2021, flat terrain, in the quick preset: 112 bodies, 16 alive, 8 trained at a time in 4
-phases, each for 65,536 environment steps; random search trains 112 bodies of the first
-population's kind. Both schemes run for every seed; a sweep that was stopped goes on in the middle
-of a run.
+phases, each for 65,536 environment steps. Synchronous generations of 8 train and select all at
+once; random search trains 112 bodies of the first population's kind. All schemes run for every
+seed; a sweep that was stopped goes on in the middle of a run.
 """
 
 import dataclasses
@@ -22,24 +22,36 @@ from jaxrl_suite.cli.training import LoopOptions, continue_run, launch
 from jaxrl_suite.envs import unimal
 from jaxrl_suite.report.lineage import generation
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
+from jaxrl_suite.runtime.jsonable import to_jsonable
 from jaxrl_suite.runtime.rundir import ROOT, Run, open_run
 from jaxrl_suite.systems import derl
 
 RESULTS = Path(__file__).parent / "results" / "bodies.jsonl"
 SEEDS = 3
-SCHEMES = ("tournament", "random")
+SCHEMES = ("tournament", "random", "generations")
 PRESET = derl.PRESETS["quick"]
 CHECKPOINT = 4  # phases that a kill may cost
 STANDS = 5  # resets from which a body's passive stability is measured
 
 
+def config_of(scheme: str) -> derl.Config:
+    """The preset's, but for the scheme; generations are a ring whose slots all finish at once."""
+    if scheme == "generations":
+        return dataclasses.replace(PRESET.config, phases=1)
+    return dataclasses.replace(PRESET.config, scheme=scheme)
+
+
 def run_of(scheme: str, seed: int) -> Run:
     """One evolution, trained to its end."""
-    loop = LoopOptions(root=ROOT / "gupta2021", checkpoint_every=CHECKPOINT)
+    config = config_of(scheme)
+    phases = max(1, CHECKPOINT * config.phases // PRESET.config.phases)
+    loop = LoopOptions(root=ROOT / "gupta2021", checkpoint_every=phases)
     name = f"{scheme}-{seed}"
     if (loop.root / "derl" / name).exists():
-        return continue_run(open_run(f"derl/{name}", root=loop.root), loop)
-    config = dataclasses.replace(PRESET.config, scheme=scheme)
+        run = open_run(f"derl/{name}", root=loop.root)
+        if run.record.config != to_jsonable(config):
+            raise SystemExit(f"{run.path} was made with other settings; move it away")
+        return continue_run(run, loop)
     preset = PRESET._replace(config=config, num_updates=config.num_updates)
     return launch("derl", "quick", preset, seed=seed, name=name, loop=loop)
 

@@ -56,11 +56,17 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
     for times in values(rows, "times"):
         found = {n: select(rows, n, times=times) for n in COLUMNS}
         cells = [plus_minus(mean_interval(x), ".1f") for x in found.values()]
-        gain = difference(found["learned"], found["random"])
-        words = f"{gain.point:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"
-        body.append([f"{select(rows, 'steps', times=times)[0]:,}", *cells, words])
+        learned, random = found["learned"], found["random"]
+        gain = difference(learned, random)
+        cells.append(f"{gain.point:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]")
+        cells += [
+            f"{np.median(learned):.1f}",
+            f"{int((learned > 5 * random).sum())} of {len(random)}",
+        ]
+        body.append([f"{select(rows, 'steps', times=times)[0]:,}", *cells])
     head = ["steps", "fitness", "learned", "random", "actions, learned", "actions, random"]
-    return {"numbers": publish.table([*head, "learned - random"], body)}
+    head += ["learned - random", "median learned", "seeds beyond 5 x random"]
+    return {"numbers": publish.table(head, body)}
 
 
 def finding(rows: Sequence[Row]) -> str:
@@ -71,7 +77,8 @@ def finding(rows: Sequence[Row]) -> str:
         steps = select(rows, "steps", times=times)[0]
         words.append(
             f"{plus_minus(mean_interval(learned), '.1f')} at {steps:,} steps, "
-            f"lowest seed {learned.min():.1f}; {plus_minus(mean_interval(random), '.1f')} at random"
+            f"median {np.median(learned):.1f}, lowest seed {learned.min():.1f}; "
+            f"{plus_minus(mean_interval(random), '.1f')} at random"
         )
     return f"Score of a four-limb body: {'; '.join(words)}; {len(learned)} seeds"
 

@@ -3,8 +3,8 @@
 python -m experiments.gupta2021.transfer.sweep      (about 45 minutes on two CPU cores)
 
 Gupta et al. 2021, the eight test tasks. The fittest bodies of every run of the evolution
-experiment, of either scheme, learn each task from scratch for as long as a body of the quick preset
-lives; those of one task learn side by side in one program.
+experiment, of its tournaments and of random search, learn each task from scratch for as long as a
+body of the quick preset lives; those of one task learn side by side in one program.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ from jaxrl_suite.systems import derl
 
 RESULTS = Path(__file__).parent / "results" / "bodies.jsonl"
 PRESET = evolution.PRESET
+SCHEMES = ("tournament", "random")
 TOP = 2  # fittest bodies of a run
 
 
@@ -30,7 +31,7 @@ def chosen(rows: list[Row]) -> list[Row]:
     """The fittest bodies of every run, best first."""
     found = []
     for seed in range(evolution.SEEDS):
-        for scheme in evolution.SCHEMES:
+        for scheme in SCHEMES:
             run = [row for row in rows if row["scheme"] == scheme and row["seed"] == seed]
             found += sorted(run, key=lambda row: -row["fitness"])[:TOP]
     return found

@@ -24,7 +24,8 @@ class Episode(NamedTuple):
     physics: the body's state, and that of what it meets.
     step: int32 [], actions so far.
     diverged: bool [], the last step was not finite; it ended the episode.
-    runaway: bool [], the last step was too fast to be integrated, see FARTHEST; likewise.
+    runaway: bool [], the last step, or that of what the body pushes, was too fast to be integrated,
+      see FARTHEST; likewise.
     score: [], what it has been worth so far, the cost of control left out: its fitness at the end.
     work: [], sum of |torque x rate| dt over all hinges, over the body's mass (J/kg).
     effort: [], sum of |torque| over all hinges and actions (N m).
@@ -95,7 +96,8 @@ def mover(
         def one(at: physics.State, _: None) -> tuple[physics.State, tuple]:
             after, readings = simulate.step(scene, at, control)
             # differs: the original goes on until MuJoCo finds a number above 1e10.
-            wild = jnp.any(options.timestep * jnp.abs(after.v) > FARTHEST)
+            speeds = jnp.concatenate([after.v, after.box_v.reshape(-1)])
+            wild = jnp.any(options.timestep * jnp.abs(speeds) > FARTHEST)
             return after, (readings, wild, torque @ jnp.abs(after.v))
 
         after, (readings, wild, power) = jax.lax.scan(one, episode.physics, length=PHYSICS_STEPS)

@@ -76,6 +76,8 @@ def tournament(
     With replacement, as in the original, the same body may be drawn twice, and four times. One
     that failed is no parent, unless all have.
 
+    differs: where all that are drawn have failed, the fittest of the window is the parent.
+
     Args:
       config: its population and tournament, and whether with replacement.
       fitness: [N].

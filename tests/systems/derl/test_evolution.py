@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxrl_suite import train
 from jaxrl_suite.core import Preset, System, SystemState, UsageError
 from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal.population import species
@@ -138,6 +139,27 @@ def test_random_search_trains_founders_alone() -> None:
     assert (np.asarray(lineage.parent) == -1).all()
     kinds = np.asarray(jax.jit(jax.vmap(species))(lineage.genotype))
     assert len(np.unique(kinds, axis=0)) == CONFIG.bodies
+
+
+@pytest.mark.slow
+def test_random_search_runs_to_its_end() -> None:
+    config = dataclasses.replace(CONFIG, scheme="random")
+    system = derl.make(config, derl.Hyper())
+    run = jax.jit(lambda key: train(system, config.num_updates)(system.init(key)))
+    state, _ = run(jax.random.key(0))
+    lineage = state.learner.lineage
+    assert int(evolution.completed(config, state.num_updates)) == config.bodies
+    assert not np.isnan(lineage.fitness).any()
+    assert (np.asarray(lineage.parent) == -1).all()
+    assert (np.asarray(lineage.generation) == 0).all()
+    np.testing.assert_array_equal(lineage.founder, np.arange(config.bodies))
+    # Both schemes of a seed begin with the same bodies.
+    first = jax.device_get(evolved().begin.learner.lineage.genotype)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(a[: config.population], b[: config.population]),
+        jax.device_get(lineage.genotype),
+        first,
+    )
 
 
 def test_resumed_in_the_middle_it_ends_the_same() -> None:

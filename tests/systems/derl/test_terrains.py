@@ -34,3 +34,5 @@ def test_a_body_lives_on_every_terrain(name: str) -> None:
     assert (np.asarray(state.observation["proprioceptive"])[:, unused] == 0).all()
     layers = {name for name in state.params["actor"] if name.endswith("_0") and name != "Dense_0"}
     assert layers == {f"{key}_0" for key in env.observation_sizes}
+    live(body(1), jax.random.key(1))
+    assert live._cache_size() == 1  # one program for all bodies
