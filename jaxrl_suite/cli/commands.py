@@ -43,6 +43,9 @@ class SystemCommands(NamedTuple):
     demo: ``short -> {name of a run: its setting}``.
     inventory: lines for ``jaxrl list``.
     length: ``config -> updates`` that a run takes to its end; None where it may be of any length.
+    settle: ``(config, evaluates) -> config`` as the run's record is to have it, before anything is
+      written; raises UsageError for what the run, or evaluating while it trains, needs and this
+      machine lacks. None where there is nothing to settle.
     log_every: updates in one row of metrics unless a run says otherwise; 0 for a fortieth of it.
     """
 
@@ -59,6 +62,7 @@ class SystemCommands(NamedTuple):
     demo: Callable[[bool], dict[str, Preset]]
     inventory: Callable[[], list[str]]
     length: Callable[[Any], int] | None = None
+    settle: Callable[[Any, bool], Any] | None = None
     log_every: int = 0
 
 

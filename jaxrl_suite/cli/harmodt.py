@@ -9,9 +9,10 @@ import numpy as np
 
 from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least
 from jaxrl_suite.core import Metrics, Preset, System, SystemState, UsageError
-from jaxrl_suite.data import load
+from jaxrl_suite.data import digest, load
 from jaxrl_suite.data.directions import directions
 from jaxrl_suite.envs import ant, metaworld
+from jaxrl_suite.envs.metaworld.pool import require_envpool
 from jaxrl_suite.report import figures, film, stats, tabletop, video
 from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
@@ -82,8 +83,28 @@ def dataset_of(config: Config, like: Dataset | None = None) -> Dataset:
             "jaxrl data collect DIR --tasks mt5"
         )
     tasks = metaworld.parse_tasks(data.tasks) if data.tasks else ()
+    found = digest(data.directory, tasks or None)
+    if data.digest and found != data.digest:
+        raise UsageError(
+            f"{data.directory} does not hold the data that were learned from: their digest is "
+            f"{found}, not {data.digest}; put those back, or start a new run"
+        )
     data = dataclasses.replace(data, tasks=tasks)
     return harmodt.build(data, load(data.directory, tasks or None))
+
+
+def settle(config: Config, evaluates: bool) -> Config:
+    """With the digest of the data, where they are in a directory."""
+    data = config.data
+    if data.suite != "metaworld":
+        return config
+    if evaluates:
+        require_envpool()
+    if data.digest or not data.directory:
+        return config
+    tasks = metaworld.parse_tasks(data.tasks) if data.tasks else None
+    found = digest(data.directory, tasks)
+    return dataclasses.replace(config, data=dataclasses.replace(data, digest=found))
 
 
 def _learned() -> tuple[str, ...]:
@@ -359,4 +380,5 @@ COMMANDS = SystemCommands(
     demo=demo,
     inventory=inventory,
     length=_length,
+    settle=settle,
 )

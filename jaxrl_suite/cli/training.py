@@ -160,6 +160,9 @@ def launch(
     if init_from and commands.warm_start is None:
         raise UsageError(f"{system_name} begins from nothing: leave --init-from out")
     _check_sinks(loop)
+    if commands.settle is not None:
+        settled = commands.settle(preset.config, intervals["evaluate_every"] > 0)
+        preset = preset._replace(config=settled)
     mesh = _devices(loop)
     key = room.seeded_key(seed)  # no device may be touched before hosts have met
     system = commands.make(preset.config, preset.hyper, seed)
@@ -228,6 +231,8 @@ def continue_run(
     _check_sinks(loop)
     commands = commands_of(run.record.system)
     loaded = room.load(run, commands, mesh, fresh=True)
+    if commands.settle is not None:
+        commands.settle(loaded.config, intervals["evaluate_every"] > 0)
     if num_updates:
         made = int(loaded.state.num_updates)
         num_updates = _length(commands, loaded.config, num_updates)

@@ -8,6 +8,6 @@ Nothing is downloaded. ::
 
 from jaxrl_suite.data.collecting import Progress, collect
 from jaxrl_suite.data.episodes import Episodes
-from jaxrl_suite.data.trajectories import Store, TaskSummary, load, summary
+from jaxrl_suite.data.trajectories import Store, TaskSummary, digest, load, summary
 
-__all__ = ["Episodes", "Progress", "Store", "TaskSummary", "collect", "load", "summary"]
+__all__ = ["Episodes", "Progress", "Store", "TaskSummary", "collect", "digest", "load", "summary"]

@@ -210,7 +210,7 @@ def load(
     loaded = {}
     for task in legal if tasks is None else tasks:
         if task not in legal:
-            raise UsageError(f"{directory} has no task {task!r}; it has {', '.join(legal) or '-'}")
+            raise _unknown(directory, task, legal)
         shards = manifest["tasks"][task]["shards"]
         if len(shards) < manifest["num_shards"] and not partial:
             raise UsageError(
@@ -220,6 +220,32 @@ def load(
         episodes = join([_read_shard(directory, shard) for shard in shards])
         loaded[task] = checked(episodes, f"{directory}: {task}")
     return loaded
+
+
+def digest(directory: str | os.PathLike, tasks: Iterable[str] | None = None) -> str:
+    """What tells the episodes of tasks from any others: 8 hexadecimal digits.
+
+    CRC-32 of the names of the tasks and the checksums of their shards; reads the manifest alone.
+
+    Args:
+      directory: of a store.
+      tasks: names; all that the store holds if None.
+
+    Raises:
+      UsageError: there is no store, or an unknown task.
+    """
+    manifest = _read_manifest(Path(directory))
+    legal = [task for task, entry in manifest["tasks"].items() if entry["shards"]]
+    tasks = legal if tasks is None else list(tasks)
+    for task in tasks:
+        if task not in legal:
+            raise _unknown(directory, task, legal)
+    shards = [[task, *(s["crc32"] for s in manifest["tasks"][task]["shards"])] for task in tasks]
+    return f"{zlib.crc32(json.dumps(shards).encode()):08x}"
+
+
+def _unknown(directory: str | os.PathLike, task: str, legal: list[str]) -> UsageError:
+    return UsageError(f"{directory} has no task {task!r}; it has {', '.join(legal) or '-'}")
 
 
 def _described(parts: Iterable[Episodes]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data import trajectories
 from jaxrl_suite.data.episodes import Episodes, join
-from jaxrl_suite.data.trajectories import Store, load, summary
+from jaxrl_suite.data.trajectories import Store, digest, load, summary
 from tests.data.made import SETTINGS, SIZES, TASKS, collect, content, shard
 
 
@@ -42,6 +42,21 @@ def test_what_is_written_is_read_back_bit_for_bit(directory):
 
 def test_one_task_alone(directory):
     assert tuple(load(directory, ["push"])) == ("push",)
+
+
+def test_a_digest_tells_data_apart(directory, tmp_path):
+    with opened(tmp_path / "other") as store:
+        collect(store, TASKS[::-1])
+    whole = digest(directory)
+    assert len(whole) == 8
+    assert digest(directory, TASKS) == whole
+    assert digest(tmp_path / "other", TASKS) == whole  # the order of collection is not the data's
+    assert digest(directory, TASKS[:1]) != whole
+    with opened(tmp_path / "other") as store:
+        store.add(TASKS[0], 0, shard(TASKS[1], 0))
+    assert digest(tmp_path / "other", TASKS) != whole
+    with pytest.raises(UsageError, match="has no task 'sew'; it has reach, push"):
+        digest(directory, ["sew"])
 
 
 def test_the_manifest_says_what_the_episodes_are(directory):

@@ -22,6 +22,8 @@ class DataConfig:
       suite: "metaworld", manipulation, from trajectories in a directory; or "ant", directions of a
         four-legged body, which its expert plays on the device when the system is made.
       directory: of the trajectories, see ``jaxrl data collect``; of the suite "metaworld".
+      digest: what :func:`jaxrl_suite.data.digest` says of the directory's tasks; other data are
+        refused. A run that is started without one records that of the data it found.
       tasks: names of those to learn, in this order; all that there are when empty, but for the
         directions that are kept for unseen tasks.
       episodes: of a task, of the suite "ant".
@@ -40,6 +42,7 @@ class DataConfig:
 
     suite: Literal["metaworld", "ant"] = "metaworld"
     directory: str = ""
+    digest: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 32
     held_out: int = 4

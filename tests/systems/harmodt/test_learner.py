@@ -144,6 +144,67 @@ def test_a_step_moves_only_what_the_task_has():
     assert np.abs(change).max() <= rate * (1 + 1e-4 * 4) * 1.01
 
 
+def test_several_tasks_a_step_move_the_weights_by_their_mean():
+    """By AdamW's first step: the sign of the mean of the clipped gradients, and the decay."""
+    network = dataclasses.replace(CONFIG.network, dropout=0.0)
+    config = dataclasses.replace(CONFIG, tasks_per_step=2, network=network)
+    begin, _, _ = trained()
+    net, weights = parts(config)
+    two = jax.tree.map(lambda x: x[0], batch_of(config, begin).inner)
+    before = begin.learner
+    after = jax.jit(lambda s, b: level.train_step(config, net, weights, s, b)[0])(before, two)
+    grad = jax.jit(jax.grad(lambda p, of: level.loss(net, p, of, None)))
+    clipped, theta = [], np.asarray(flatten(before.params), np.float64)
+    for i, task in enumerate(np.asarray(two.task)):
+        own = level.masked(weights, before.params, before.masks[task])
+        found = np.asarray(flatten(grad(own, jax.tree.map(lambda x, i=i: x[i], two))), np.float64)
+        found *= min(1.0, float(HYPER.max_grad_norm) / np.sqrt((found**2).sum()))
+        clipped.append(np.where(np.asarray(before.masks[task] | ~weights.applied), found, 0.0))
+    mean, has = np.mean(clipped, axis=0), np.asarray(before.masks[two.task]).any(axis=0)
+    rate = float(HYPER.learning_rate) / float(HYPER.warmup)
+    change = np.asarray(flatten(after.params), np.float64) - theta
+    np.testing.assert_array_equal(change[~has & weights.applied], 0)
+    sure = has & (np.abs(mean) > 1e-5)
+    assert sure.sum() > 100
+    expected = -rate * (np.sign(mean) + float(HYPER.weight_decay) * theta)
+    np.testing.assert_allclose(change[sure], expected[sure], rtol=2e-3, atol=1e-7)
+    # A weight that one of the two has alone moves by that one's gradient.
+    assert (sure & ~np.asarray(before.masks[two.task]).all(axis=0)).any()
+
+
+def test_a_mask_update_may_look_at_more_than_a_step():
+    config = changed(batches=3)
+    begin, _, _ = trained()
+    batch = batch_of(config, begin)
+    assert batch.upper.context.valid.shape == (3, 3 * CONFIG.batch, 5)
+    assert batch.inner.context.valid.shape[2] == CONFIG.batch
+    whole = gradients(config, begin.learner, batch.upper)
+    parts_of, counts = [], []
+    for i in range(0, 12, 4):
+        cut = lambda x, i=i: x[:, i : i + 4]  # noqa: E731
+        prompt, context = (jax.tree.map(cut, x) for x in batch.upper[1:])
+        part = batch.upper._replace(prompt=prompt, context=context)
+        parts_of.append(gradients(CONFIG, begin.learner, part))
+        counts.append(np.asarray(context.valid).sum((1, 2)))
+    for name in ("loss", "masked", "recovery"):
+        each = [np.asarray(getattr(one, name), np.float64) for one in parts_of]
+        wide = [n.reshape(3, *[1] * (each[0].ndim - 1)) for n in counts]
+        mean = sum(n * x for n, x in zip(wide, each, strict=True)) / sum(wide)
+        np.testing.assert_allclose(getattr(whole, name), mean, rtol=1e-3, atol=1e-6)
+
+
+def test_the_number_of_swaps_follows_its_schedule():
+    config = changed(schedule="hump", least=1)
+    begin, _, _ = trained()
+    batch = batch_of(config, begin)
+    net, weights = parts(config)
+    step = jax.jit(lambda s: level.update_masks(config, net, weights, s, batch.upper)[0])
+    for updates, swaps in ((0, 1), (25, 4), (50, 7), (99, 1), (150, 1)):
+        learner = begin.learner._replace(updates=jnp.asarray(updates, jnp.int32))
+        new = step(learner).masks
+        np.testing.assert_array_equal((new != learner.masks).sum(axis=1), 2 * swaps)
+
+
 def numpy_update(config, hyper, masks, masked, dense, losses, theta, count, maskable):
     """The slides' upper level, entry by entry in float64."""
     mean, wanted = masked.mean(0), dense.mean(0)
