@@ -69,8 +69,6 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     curves = {}
     for name in methods:
         of = [row for row in rows if row["tier"] == tiers[0] and row["method"] == name]
-        if of[0]["harmony"][0] is None:
-            continue
         first = [row for row in of if row["task"] == of[0]["task"]]
         score = np.array([row["harmony"] for row in first], float)
         share = np.arange(1, score.shape[1] + 1) / score.shape[1]

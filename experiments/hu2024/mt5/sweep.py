@@ -29,7 +29,8 @@ RESULTS = Path(__file__).parent / "results" / "runs.jsonl"
 SEEDS, EVALUATIONS, EPISODES, COLLECTED = 3, 4, 10, 200
 TIERS = ("near", "sub")
 PRESET = harmodt.PRESETS["quick"]
-GOALS = 1000  # seed of the evaluation's goals
+GOALS = 1000  # seed of the evaluation's goals, and of the windows whose gradients are compared
+WINDOWS = 256  # of each task
 CONFIGS = configs(PRESET.config, len(metaworld.MT5))
 
 
@@ -47,13 +48,14 @@ def run(method: str, data: harmodt.Dataset, seed: int) -> list[dict[str, Any]]:
     state = jax.jit(system.init)(jax.random.key(seed))
     part = jax.jit(train(system, config.updates // EVALUATIONS))
     policy, targets = make_policy(config, data), np.asarray(data.data.target)
+    agree = jax.jit(harmodt.agreement(config, data, WINDOWS))
     found, losses, harmony, seconds = [], [], [], 0.0
     for _ in range(EVALUATIONS):
         begun = time.perf_counter()
         state, metrics = part(state)
         losses.append(float(metrics["loss"][-5:].mean()))
         seconds += time.perf_counter() - begun
-        harmony.append(float(metrics["harmony"][-5:].mean()) if "harmony" in metrics else None)
+        harmony.append(round(float(agree(state.learner, jax.random.key(GOALS))), 5))
         pools = [metaworld.Pool(name, EPISODES, (GOALS, i)) for i, name in enumerate(data.tasks)]
         found.append(play(policy, state.learner, pools, targets, metaworld.EPISODE_LENGTH))
         for pool in pools:
@@ -83,6 +85,7 @@ def main() -> None:
         "seeds": SEEDS,
         "episodes": EPISODES,
         "collected": COLLECTED,
+        "windows": WINDOWS,
         **metaworld.versions(),
         "jax": jax.__version__,
         "numpy": np.__version__,

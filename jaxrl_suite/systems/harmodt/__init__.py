@@ -4,7 +4,7 @@ from jaxrl_suite.systems.harmodt.config import Config, DataConfig, Hyper, MaskCo
 from jaxrl_suite.systems.harmodt.dataset import Data, Dataset, build
 from jaxrl_suite.systems.harmodt.learner import LearnerState
 from jaxrl_suite.systems.harmodt.presets import PRESETS
-from jaxrl_suite.systems.harmodt.system import make
+from jaxrl_suite.systems.harmodt.system import agreement, make
 
 __all__ = [
     "PRESETS",
@@ -15,6 +15,7 @@ __all__ = [
     "Hyper",
     "LearnerState",
     "MaskConfig",
+    "agreement",
     "build",
     "make",
 ]

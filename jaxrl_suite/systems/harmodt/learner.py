@@ -218,14 +218,16 @@ def task_gradients(
 ) -> Gradients:
     """Gradients of all tasks at the weights as they are, one task after the other.
 
+    Of a dense network, where there are no masks.
+
     differs: without dropout and not clipped. In the mode "repo" with dropout and clipped, and what
     comes back is decided by the masked gradient, which is 0 wherever it could matter.
     """
-    repo = config.masks.mode == "repo"
+    repo, dense = config.masks.mode == "repo", config.masks.kind == "none"
 
     def of_task(given: tuple[Sequences, jax.Array]) -> Gradients:
         of, key = given
-        mask = state.masks[of.task]
+        mask = jnp.ones(weights.size, bool) if dense else state.masks[of.task]
         own = masked(weights, state.params, mask)
         graded = jax.value_and_grad(loss, argnums=1)
         error, gradient = graded(net, own, of, key if repo else None)

@@ -6,9 +6,19 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl_suite.core import Metrics, PyTree, Source, System, SystemState, UsageError, fuse
+from jaxrl_suite.ops.harmony import average_harmony_score
 from jaxrl_suite.systems.harmodt.config import Config, Hyper
 from jaxrl_suite.systems.harmodt.dataset import Dataset, sequences
-from jaxrl_suite.systems.harmodt.learner import Batch, Sequences, make_learner
+from jaxrl_suite.systems.harmodt.learner import (
+    Batch,
+    LearnerState,
+    Sequences,
+    make_learner,
+    network,
+    parameter_shapes,
+    task_gradients,
+)
+from jaxrl_suite.systems.harmodt.weights import layout
 
 Evaluate = Callable[[SystemState, jax.Array], Metrics]
 
@@ -53,6 +63,39 @@ def make(
     return system._replace(evaluates_on_host=True)
 
 
+def agreement(
+    config: Config, dataset: Dataset, windows: int
+) -> Callable[[LearnerState, jax.Array], jax.Array]:
+    """``(LearnerState, key) -> []``: the average harmony score of the tasks' gradients.
+
+    Of every method alike, whether it has masks or not; of so many windows a task, drawn by the key.
+    See :func:`ops.harmony.average_harmony_score`.
+
+    Args:
+      config: of the system.
+      dataset: that it learns from.
+      windows: of each task.
+    """
+    sizes = dataset.state_size, dataset.action_size
+    net = network(config, *sizes)
+    weights = layout(config.masks, parameter_shapes(config, *sizes))
+
+    def score(state: LearnerState, key: jax.Array) -> jax.Array:
+        draw, drop = jax.random.split(key)
+        of = _of_all_tasks(config, dataset, draw, windows)
+        found = task_gradients(config, net, weights, state, of, drop)
+        return average_harmony_score(found.masked).score
+
+    return score
+
+
+def _of_all_tasks(config: Config, dataset: Dataset, key: jax.Array, count: int) -> Sequences:
+    """So many windows of every task, leaves [N, count, ...]."""
+    tasks = jnp.arange(len(dataset.tasks))
+    draw = lambda t, k: Sequences(t, *sequences(config.data, dataset.data, t, k, count))  # noqa: E731
+    return jax.vmap(draw)(tasks, jax.random.split(key, len(tasks)))
+
+
 def _source(config: Config, dataset: Dataset) -> Source:
     """Windows of the data; its state is the task whose turn is next, int32 []."""
     data, num_tasks = dataset.data, len(dataset.tasks)
@@ -61,22 +104,18 @@ def _source(config: Config, dataset: Dataset) -> Source:
     def init(key: jax.Array, hyper: PyTree, params: PyTree) -> jax.Array:
         return jnp.zeros((), jnp.int32)
 
-    def draw(task: jax.Array, key: jax.Array, count: int) -> Sequences:
-        return Sequences(task, *sequences(config.data, data, task, key, count))
+    def draw(task: jax.Array, key: jax.Array) -> Sequences:
+        return Sequences(task, *sequences(config.data, data, task, key, config.batch))
 
     def sample(turn: jax.Array, params: PyTree, key: jax.Array) -> tuple[jax.Array, Batch]:
         one, two = jax.random.split(key)
         shape = (config.interval, config.tasks_per_step)
         order = turn + jnp.arange(shape[0] * shape[1])
         tasks = (order % num_tasks).reshape(shape)
-        inner = jax.vmap(jax.vmap(lambda t, k: draw(t, k, config.batch)))(
-            tasks, jax.random.split(one, shape)
-        )
+        inner = jax.vmap(jax.vmap(draw))(tasks, jax.random.split(one, shape))
         above = ()
         if upper:
-            count = config.batch * config.masks.batches
-            keys = jax.random.split(two, num_tasks)
-            above = jax.vmap(lambda t, k: draw(t, k, count))(jnp.arange(num_tasks), keys)
+            above = _of_all_tasks(config, dataset, two, config.batch * config.masks.batches)
         return (turn + shape[0] * shape[1]) % num_tasks, Batch(inner, above)
 
     return Source(init, sample)

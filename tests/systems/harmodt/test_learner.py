@@ -13,6 +13,7 @@ from jaxrl_suite.nets.decision_transformer import TransformerConfig, in_trunk
 from jaxrl_suite.ops import masks as mask_ops
 from jaxrl_suite.systems import harmodt
 from jaxrl_suite.systems.harmodt import learner as level
+from jaxrl_suite.systems.harmodt import system as system_module
 from jaxrl_suite.systems.harmodt.config import Config, DataConfig, Hyper, MaskConfig
 from jaxrl_suite.systems.harmodt.system import _source
 from jaxrl_suite.systems.harmodt.weights import flatten, layout
@@ -170,6 +171,26 @@ def test_several_tasks_a_step_move_the_weights_by_their_mean():
     np.testing.assert_allclose(change[sure], expected[sure], rtol=2e-3, atol=1e-7)
     # A weight that one of the two has alone moves by that one's gradient.
     assert (sure & ~np.asarray(before.masks[two.task]).all(axis=0)).any()
+
+
+@pytest.mark.parametrize("kind", ["harmony", "none"])
+def test_agreement_of_every_method_is_measured_alike(kind):
+    config = changed(kind=kind)
+    system = harmodt.make(config, HYPER, dataset())
+    state = jax.jit(system.init)(jax.random.key(0)).learner
+    told = float(jax.jit(harmodt.agreement(config, dataset(), 6))(state, jax.random.key(1)))
+    of = system_module._of_all_tasks(config, dataset(), jax.random.split(jax.random.key(1))[0], 6)
+    net, weights = parts(config)
+    found = []
+    for task in range(3):
+        mask = state.masks[task] if kind == "harmony" else jnp.ones(weights.size, bool)
+        own = level.masked(weights, state.params, mask)
+        one = jax.tree.map(lambda x, task=task: x[task], of)
+        graded = jax.jit(jax.grad(lambda p, of: level.loss(net, p, of, None)))
+        found.append(np.asarray(flatten(level.masked(weights, graded(own, one), mask))))
+    signs = np.sign(found) * np.sign(np.mean(found, axis=0))
+    assert told == pytest.approx(signs.sum() / np.abs(signs).sum(), abs=2e-3)
+    assert 0 < told < 1
 
 
 def test_a_mask_update_may_look_at_more_than_a_step():
