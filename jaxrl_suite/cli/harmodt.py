@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least
 from jaxrl_suite.core import Metrics, Preset, System, SystemState, UsageError
-from jaxrl_suite.data import digest, load
+from jaxrl_suite.data import digest, load, summary
 from jaxrl_suite.data.directions import directions
 from jaxrl_suite.envs import ant, metaworld
 from jaxrl_suite.envs.metaworld.pool import require_envpool
@@ -94,7 +94,7 @@ def dataset_of(config: Config, like: Dataset | None = None) -> Dataset:
 
 
 def settle(config: Config, evaluates: bool) -> Config:
-    """With the digest of the data, where they are in a directory."""
+    """With tasks and digest of the data, where they are in a directory."""
     data = config.data
     if data.suite != "metaworld":
         return config
@@ -102,9 +102,11 @@ def settle(config: Config, evaluates: bool) -> Config:
         require_envpool()
     if data.digest or not data.directory:
         return config
-    tasks = metaworld.parse_tasks(data.tasks) if data.tasks else None
+    # By name, so that tasks collected later into the same place are not taken for its own.
+    tasks = metaworld.parse_tasks(data.tasks or tuple(summary(data.directory)))
     found = digest(data.directory, tasks)
-    return dataclasses.replace(config, data=dataclasses.replace(data, digest=found))
+    data = dataclasses.replace(data, tasks=tasks, digest=found)
+    return dataclasses.replace(config, data=data)
 
 
 def _learned() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from experiments import publish
 from experiments.gupta2021.evolution.sweep import PRESET, RESULTS, config_of
 from experiments.publish import Row, select, values
 from jaxrl_suite.report import lineage_figures, lineage_learning, style
-from jaxrl_suite.report.lineage import Lineage, best_so_far
+from jaxrl_suite.report.lineage import Lineage, best_so_far, founder
 from jaxrl_suite.report.stats import Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def economy(rows: Sequence[Row]) -> list[tuple[Lineage, dict[str, np.ndarray]]]:
     """Every evolution, with what :data:`ECONOMY` names of its bodies [n]; NaN for none."""
     found = []
     evolved = [row for row in rows if row["scheme"] == "tournament"]
-    for seed in values(evolved, "seed"):
+    for seed in sorted(values(evolved, "seed")):
         of = sorted((row for row in evolved if row["seed"] == seed), key=lambda row: row["number"])
         metres = np.array([row["fitness"] for row in of]) / SCORE_A_METRE
         work = np.array([row["work"] for row in of])
@@ -61,17 +61,14 @@ def economy(rows: Sequence[Row]) -> list[tuple[Lineage, dict[str, np.ndarray]]]:
 def _runs(rows: Sequence[Row]) -> dict[str, list[tuple[Lineage, np.ndarray]]]:
     """Scheme's label -> its runs."""
     return {
-        label: [
-            lineage(rows, scheme, seed)
-            for seed in values([row for row in rows if row["scheme"] == scheme], "seed")
-        ]
+        label: [lineage(rows, scheme, seed) for seed in seeds_of(rows, scheme)]
         for scheme, label in LABELS.items()
         if scheme in values(rows, "scheme")
     }
 
 
 def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
-    """Fitness of both schemes; the lineage of seed 0; learning by generation; operators."""
+    """Fitness of all schemes; the lineage of seed 0; learning by generation; operators."""
     runs = _runs(rows)
     evolved = runs[LABELS["tournament"]]
     first = evolved[0][0]
@@ -97,19 +94,21 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
 
 
 def _told(rows: Sequence[Row], scheme: str) -> dict[str, np.ndarray]:
-    """Per seed: best of all, mean of the first window and of the last."""
-    seeds = values([row for row in rows if row["scheme"] == scheme], "seed")
-    found = [select_fitness(rows, scheme, seed) for seed in seeds]
-    last = [x[-WINDOW:][np.isfinite(x[-WINDOW:])].mean() for x in found]
-    first = [x[:WINDOW][np.isfinite(x[:WINDOW])].mean() for x in found]
-    one = lambda seed: lineage(rows, scheme, seed)[0]  # noqa: E731
-    best = [best_so_far(one(seed))[-1] for seed in seeds]
-    return {"best": np.array(best), "last": np.array(last), "first": np.array(first)}
+    """By seed: mean of the first window and of the last, best of all, founders that are left."""
+    runs = [lineage(rows, scheme, seed)[0] for seed in seeds_of(rows, scheme)]
+    fitness = [np.asarray(one.fitness) for one in runs]
+    some = lambda x: x[np.isfinite(x)].mean()  # noqa: E731
+    return {
+        "first": np.array([some(x[:WINDOW]) for x in fitness]),
+        "last": np.array([some(x[-WINDOW:]) for x in fitness]),
+        "best": np.array([best_so_far(one)[-1] for one in runs]),
+        "founders": np.array([len(np.unique(founder(one)[-WINDOW:])) for one in runs], float),
+    }
 
 
-def select_fitness(rows: Sequence[Row], scheme: str, seed: int) -> np.ndarray:
-    """Fitness of a run's bodies in order of birth, [n]."""
-    return np.asarray(lineage(rows, scheme, seed)[0].fitness)
+def seeds_of(rows: Sequence[Row], scheme: str) -> list[int]:
+    """Ascending, so that those of two schemes go together."""
+    return sorted(values([row for row in rows if row["scheme"] == scheme], "seed"))
 
 
 def _words(x: np.ndarray) -> str:
@@ -127,7 +126,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
     for scheme in values(rows, "scheme"):
         told = _told(rows, scheme)
         count = len(told["best"])
-        cells = [_words(told[name]) for name in ("first", "last", "best")]
+        cells = [_words(told[name]) for name in ("first", "last", "best", "founders")]
         length = select(rows, "length", scheme=scheme).mean()
         limbs = select(rows, "limbs", scheme=scheme).mean()
         body.append([LABELS[scheme], str(count), *cells, f"{length:.0f}", f"{limbs:.1f}"])
@@ -137,6 +136,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
             pairs = zip(map(_words, less), ahead, strict=True)
             differences.append([LABELS[scheme], *(cell for pair in pairs for cell in pair)])
     head = ["scheme", "seeds", f"first {WINDOW} bodies", f"last {WINDOW}", "best of all"]
+    head.append("founders left")
     less = ["less random search", f"last {WINDOW}", "seeds ahead", "best of all", "seeds ahead"]
     return {
         "numbers": publish.table([*head, "actions an episode", "limbs"], body),
@@ -147,6 +147,8 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
 def verdict(x: np.ndarray) -> str:
     """Whether paired differences [seeds] tell two schemes apart, at 95%."""
     interval = mean_interval(x)
+    if not np.isfinite(interval.low):
+        return "too few seeds"
     if interval.low > 0:
         return "higher"
     return "lower" if interval.high < 0 else "not told apart"

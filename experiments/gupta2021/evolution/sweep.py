@@ -49,7 +49,8 @@ def run_of(scheme: str, seed: int) -> Run:
     name = f"{scheme}-{seed}"
     if (loop.root / "derl" / name).exists():
         run = open_run(f"derl/{name}", root=loop.root)
-        if run.record.config != to_jsonable(config):
+        wanted = to_jsonable(config), to_jsonable(PRESET.hyper)
+        if (run.record.config, run.record.hyper) != wanted:
             raise SystemExit(f"{run.path} was made with other settings; move it away")
         return continue_run(run, loop)
     preset = PRESET._replace(config=config, num_updates=config.num_updates)

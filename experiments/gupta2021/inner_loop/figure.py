@@ -61,11 +61,11 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
         cells.append(f"{gain.point:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]")
         cells += [
             f"{np.median(learned):.1f}",
-            f"{int((learned > 5 * random).sum())} of {len(random)}",
+            f"{int((learned > 5 * random.max()).sum())} of {len(random)}",
         ]
         body.append([f"{select(rows, 'steps', times=times)[0]:,}", *cells])
     head = ["steps", "fitness", "learned", "random", "actions, learned", "actions, random"]
-    head += ["learned - random", "median learned", "seeds beyond 5 x random"]
+    head += ["learned - random", "median learned", "seeds beyond 5 x the best random seed"]
     return {"numbers": publish.table(head, body)}
 
 

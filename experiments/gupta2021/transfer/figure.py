@@ -3,7 +3,6 @@
 python -m experiments.gupta2021.transfer.figure
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from experiments.gupta2021.transfer.sweep import PRESET, RESULTS, SCHEMES, TOP
 from experiments.publish import Row, bracketed, plus_minus, select, stacked, values
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import (
+    MIN_SEEDS,
     Interval,
     holm,
     mann_whitney,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Share of a life -> its name.
 BUDGETS = {0.2: "a fifth of a life", 1.0: "a whole life"}
+RESAMPLES = 1000
 
 
 def ends(rows: Sequence[Row], scheme: str, task: str, share: float) -> np.ndarray:
@@ -39,21 +40,21 @@ def ends(rows: Sequence[Row], scheme: str, task: str, share: float) -> np.ndarra
 def better(rows: Sequence[Row], tasks: Sequence[str], share: float) -> Interval:
     """How probably a body of evolution beats one of random search, mean over tasks.
 
-    The interval is the percentile bootstrap's over runs, all of which resamples are made: bodies of
-    one run are relatives and go together, in all tasks.
+    The interval is the percentile bootstrap's over runs: bodies of one run are relatives and go
+    together, in all tasks. NaN for fewer runs than make one.
     """
     pairs = [[ends(rows, scheme, task, share) for scheme in SCHEMES] for task in tasks]
 
-    def chance(*runs: tuple[int, ...]) -> float:
-        drawn = [
-            [x[list(of)].reshape(-1, 1) for x, of in zip(pair, runs, strict=True)] for pair in pairs
-        ]
+    def chance(runs: np.ndarray) -> float:
+        drawn = [[x[of].reshape(-1, 1) for x, of in zip(pair, runs, strict=True)] for pair in pairs]
         return float(np.mean([probability_of_improvement(*both) for both in drawn]))
 
-    runs = range(len(pairs[0][0]))
-    draws = list(itertools.product(runs, repeat=len(runs)))
-    found = [chance(i, j) for i in draws for j in draws]
-    return Interval(chance(tuple(runs), tuple(runs)), *np.quantile(found, [0.025, 0.975]))
+    count = len(pairs[0][0])
+    point = chance(np.tile(np.arange(count), (2, 1)))
+    if count < MIN_SEEDS:
+        return Interval(point, np.nan, np.nan)
+    draws = np.random.default_rng(0).integers(count, size=(RESAMPLES, 2, count))
+    return Interval(point, *np.quantile([chance(draw) for draw in draws], [0.025, 0.975]))
 
 
 def p_values(rows: Sequence[Row], share: float) -> np.ndarray:

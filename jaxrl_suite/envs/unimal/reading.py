@@ -1,5 +1,6 @@
 """UNIMALs read back from MJCF: on the host, in NumPy, one body at a time."""
 
+import dataclasses
 import itertools
 import math
 
@@ -24,12 +25,12 @@ from jaxrl_suite.envs.unimal.genotype import (
     places,
     with_height,
 )
-from jaxrl_suite.envs.unimal.validity import in_contact
+from jaxrl_suite.envs.unimal.validity import in_contact, nothing_collides
 from jaxrl_suite.physics.model import ROOT_DOFS
 
 # What a link has, beyond what genes are read from: it follows from them.
 _OF_LINKS = ("quaternion", "com", "inertia", "friction")
-_OF_JOINTS = ("joint_position", "joint_axis", "ball")
+_OF_JOINTS = ("joint_position", "joint_axis")
 _OF_HINGES = ("control_range", "kp", "kv", "force_range", "damping", "stiffness", "armature")
 
 
@@ -61,10 +62,14 @@ def from_body(body: physics.Body, design: Design = ORIGINAL) -> Genotype:
     count = sizes.num_bodies
     if not 2 <= count <= NUM_SLOTS:
         raise UsageError(f"not a UNIMAL: {count - 1} limbs; legal: 1 to {NUM_SLOTS - 1}")
+    if sizes.balls:
+        raise UsageError("not a UNIMAL: it has ball joints; legal: hinges")
     genes, hinges = _read_head(body), [(True, True)]
     hinges += [_read_limb(body, design, genes, b) for b in range(1, count)]
     links = np.arange(NUM_SLOTS)  # of the body, by slot
-    for b, c in _pair(genes, hinges):
+    backwards = _pair(genes, hinges)
+    _refuse_single(body, genes, count)
+    for b, c in backwards:
         _swap(genes, links, b, c)
     genotype = Genotype(**{name: jnp.asarray(value) for name, value in genes.items()})
     if design.contacts == "exclude":
@@ -75,6 +80,9 @@ def from_body(body: physics.Body, design: Design = ORIGINAL) -> Genotype:
     else:
         at, slots = places(design, genotype), jnp.arange(NUM_SLOTS)
         genotype = genotype._replace(accepted=in_contact(design, genotype, at, slots))
+    clean = design.contacts == "clean"
+    if clean and not nothing_collides(design, genotype, places(design, genotype)):
+        raise UsageError("not a UNIMAL of this design: limbs are in contact at rest")
     genotype = _stretched(design, genotype, round(100 * float(model.start[2])))
     _check(body, design, genotype, links)
     return genotype
@@ -85,8 +93,11 @@ def _read_head(body: physics.Body) -> dict[str, np.ndarray]:
     model = body.model
     radius = lattice.HEAD_RADIUS / 100
     name = repr(body.link_names[0])
-    if not (model.segment_mask[0].sum() == 1 and abs(model.radius[0, 0] - radius) < 1e-4):
-        raise UsageError(f"not a UNIMAL: {name} must be a single sphere of {radius} m")
+    sphere = model.segment_mask[0].sum() == 1 and abs(model.radius[0, 0] - radius) < 1e-4
+    if not (sphere and np.abs(model.segment[0, 0, 0]).max() < 1e-4):
+        raise UsageError(
+            f"not a UNIMAL: {name} must be a single sphere of {radius} m about its origin"
+        )
     zeros = lambda *shape: np.zeros((NUM_SLOTS, *shape), np.int32)  # noqa: E731
     genes = {name: zeros() for name in ("parent", "site", "direction", "length", "axes")}
     genes |= {"alive": np.arange(NUM_SLOTS) == 0, "range": zeros(2), "gear": zeros(2)}
@@ -118,6 +129,8 @@ def _read_limb(body: physics.Body, design: Design, genes: dict, b: int) -> tuple
     parent = int(model.parent[b])
     ends = model.segment[b, 0]
     near = int(np.argmin(np.linalg.norm(ends, axis=1)))
+    if np.abs(ends[near]).max() > 1e-4:
+        raise UsageError(f"not a UNIMAL: {name} must begin at its origin, not at {ends[near]} m")
     along = 100 * (ends[1 - near] - ends[near])
     offsets = lattice.OFFSETS[design.lattice]
     direction, length = _match(
@@ -204,6 +217,18 @@ def _pair(genes: dict, hinges: list[tuple[bool, bool]]) -> list[tuple[int, int]]
     return backwards
 
 
+def _refuse_single(body: physics.Body, genes: dict, count: int) -> None:
+    """Refuses a limb that needs a mirror image and has none: off the x-z plane, or on a pair."""
+    partner, parent, direction = genes["partner"], genes["parent"], genes["direction"]
+    for b in range(1, count):
+        aside = lattice.MIRROR[direction[b]] != direction[b] or partner[parent[b]] != parent[b]
+        if partner[b] == b and aside:
+            raise UsageError(
+                f"not a UNIMAL of this design: {body.link_names[b]!r} has no mirror image, joint "
+                "axes included, on the other side of the x-z plane"
+            )
+
+
 def _swap(genes: dict, links: np.ndarray, b: int, c: int) -> None:
     """Exchanges two slots that are partners of each other; what is in them stays."""
     turn = np.arange(NUM_SLOTS)
@@ -233,7 +258,8 @@ _build = jax.jit(phenotype, static_argnums=0)
 def _check(body: physics.Body, design: Design, genotype: Genotype, links: np.ndarray) -> None:
     """Refuses a body that differs from what its genes build."""
     built = jax.device_get(_build(design, genotype))
-    loaded = physics.pad(body.model, body.sizes, SIZES)
+    alone = dataclasses.replace(body.sizes, obstacles=0, boxes=0)  # whatever stands beside it
+    loaded = physics.pad(body.model, alone, SIZES)
     order = links[np.asarray(ordered(genotype)[0])]  # links of the file, as the built one has them
     joints = order[1:] - 1
     hinges = (SIZES.hinges * joints[:, None] + np.arange(SIZES.hinges)).reshape(-1)

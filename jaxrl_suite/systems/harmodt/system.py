@@ -68,8 +68,9 @@ def agreement(
 ) -> Callable[[LearnerState, jax.Array], jax.Array]:
     """``(LearnerState, key) -> []``: the average harmony score of the tasks' gradients.
 
-    Of every method alike, whether it has masks or not; of so many windows a task, drawn by the key.
-    See :func:`ops.harmony.average_harmony_score`.
+    With masks or without; of so many windows a task, drawn by the key. See
+    :func:`ops.harmony.average_harmony_score`: a weight that fewer tasks have scores higher by that
+    alone. Gradients are those of a mask update, with dropout and clipped in the mode "repo".
 
     Args:
       config: of the system.

@@ -11,7 +11,7 @@ import pytest
 from jaxrl_suite import physics
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs import unimal
-from jaxrl_suite.envs.unimal import CLEAN, ORIGINAL, Design
+from jaxrl_suite.envs.unimal import CLEAN, ORIGINAL, Design, reading
 from jaxrl_suite.envs.unimal.genotype import places
 from jaxrl_suite.envs.unimal.validity import mirrored, related
 from tests.envs.unimal.bodies import SIZE, body
@@ -86,8 +86,10 @@ def test_rest_facts_of_the_reference_bodies() -> None:
 @pytest.mark.parametrize(
     "design", [ORIGINAL, CLEAN, Design(contacts="exclude")], ids=["original", "clean", "exclude"]
 )
-def test_through_mjcf_and_back(design: Design) -> None:
+def test_through_mjcf_and_back(design: Design, monkeypatch: pytest.MonkeyPatch) -> None:
     """MuJoCo compiles what is written; what is read is the same body."""
+    swaps, swap = [], reading._swap
+    monkeypatch.setattr(reading, "_swap", lambda *args: (swaps.append(args), swap(*args)))
     build = jax.jit(unimal.phenotype, static_argnums=0)
     for i in range(0, SIZE, 3):
         genotype = body(i)
@@ -101,9 +103,20 @@ def test_through_mjcf_and_back(design: Design) -> None:
         depth_first = [loaded.link_names.index(n) for n in unimal.limb_names(genotype)]
         rest = [b for b in range(11) if b not in depth_first]
         alike(ours, with_invweights(unimal.SIZES, padded), np.array(depth_first + rest))
+        if design is CLEAN and not unimal.is_valid(CLEAN, genotype):  # grown by other rules
+            with pytest.raises(UsageError, match="limbs are in contact at rest"):
+                unimal.from_body(loaded, design)
+            continue
         again = unimal.from_body(loaded, design)  # which compares what it builds with the file
-        paired = lambda g: int(np.sum(np.asarray(g.partner) != np.arange(11)))  # noqa: E731
-        assert paired(again) >= paired(genotype)  # chance may mirror limbs that are no pair
+        assert paired(again) == paired(genotype)
+    # Of the mirrored joints' pairs some have their second limb first in the file.
+    assert bool(swaps) == design.mirror_joints
+
+
+def paired(genotype: unimal.Genotype) -> int:
+    """Limbs that have a partner."""
+    other = np.asarray(genotype.partner) != np.arange(11)
+    return int((other & np.asarray(genotype.alive)).sum())
 
 
 def test_excluded_contacts_do_not_collide() -> None:
@@ -118,7 +131,8 @@ def test_excluded_contacts_do_not_collide() -> None:
     assert excluded > 0
 
 
-LIMB = '<geom type="capsule" size=".05" fromto="0 0 0 {end}" mass="{mass}" friction="{friction}"/>'
+LIMB = """<geom type="capsule" size=".05" fromto="{begin} {end}" mass="{mass}"
+friction="{friction}"/>"""
 HINGE = """<joint name="j" type="hinge" axis="{axis}" pos="{pivot}" range="{range}" limited="true"
 damping="{damping}" stiffness="1" armature="{armature}"/>"""
 TEXT = """
@@ -131,7 +145,7 @@ TEXT = """
 MASS = 1000 * (np.pi * 0.05**2 * 0.25 + 4 / 3 * np.pi * 0.05**3)
 ONE_LEG = {"head": ".1", "pos": "0 0 -.1", "end": "0 0 -.25", "gear": "150", "mass": f"{MASS:.6f}"}
 ONE_LEG |= {"axis": "1 0 0", "range": "-30 0", "pivot": "0 0 .05", "friction": ".7"}
-ONE_LEG |= {"damping": "1", "armature": "1"}
+ONE_LEG |= {"begin": "0 0 0", "damping": "1", "armature": "1"}
 
 
 def one_leg(**changes: str) -> str:
@@ -150,6 +164,7 @@ def one_leg(**changes: str) -> str:
         ({"range": "-31 0"}, "a joint range of 'leg'.*-30, 0"),
         ({"gear": "100"}, r"a gear of 'leg' is \[100.\]; legal: \[150, 200, 250, 300\]"),
         ({"mass": "2.6"}, r"the density of 'leg' is \d+; legal"),
+        ({"begin": ".03 0 0", "end": ".03 0 -.25"}, "'leg' must begin at its origin"),
         ({"damping": "2"}, r"damping of 'leg' is 2.0; legal: 1.0"),
         ({"armature": ".1"}, r"armature of 'leg' is 0.1; legal: 1.0"),
         ({"pivot": "0 0 0"}, r"joint position of 'leg' is .*0.05"),
@@ -177,5 +192,21 @@ def test_a_file_of_another_design_is_refused() -> None:
         loaded = physics.from_mjcf(other)
         with pytest.raises(UsageError, match="not a UNIMAL: a joint axis of 'limb"):
             unimal.from_body(loaded, ORIGINAL)
+        with pytest.raises(UsageError, match=r"'limb.*' has no mirror image"):
+            unimal.from_body(physics.from_mjcf(ours), MIRRORED)
         unimal.from_body(loaded, MIRRORED)
     assert refused
+
+
+def test_a_limb_aside_needs_its_mirror_image() -> None:
+    aside = one_leg(pos="0 -.1 0", end="0 -.25 0", pivot="0 .05 0", axis="1 0 0")
+    with pytest.raises(UsageError, match="'leg' has no mirror image"):
+        unimal.from_body(physics.from_mjcf(aside))
+
+
+def test_what_stands_beside_a_body_is_not_part_of_it() -> None:
+    box = '<body name="box" pos="3 0 1"><freejoint/><geom type="box" size=".2 .2 .2"/></body>'
+    beside = one_leg().replace("</worldbody>", f"{box}</worldbody>")
+    alone = unimal.from_body(physics.from_mjcf(one_leg()))
+    found = unimal.from_body(physics.from_mjcf(beside))
+    jax.tree.map(np.testing.assert_array_equal, alone, found)

@@ -33,6 +33,17 @@ pytestmark = pytest.mark.xdist_group("unimal")
 COUNT = 300
 
 
+def test_a_box_that_runs_away_ends_the_episode() -> None:
+    state = start(manipulation)
+    speed = jnp.asarray([0.0, 60.0, 150.0, 0.0])  # rad/s: 0.3 and 0.75 rad a step
+    at = state.physics
+    wild = state._replace(physics=at._replace(box_v=at.box_v.at[:, 0, 4].set(speed)))
+    after, told = still(manipulation, wild)
+    np.testing.assert_array_equal(after.runaway, [False, False, True, False])
+    np.testing.assert_array_equal(told.terminated, [False, False, True, False])
+    assert float(after.score[2]) == 0.0
+
+
 def test_box_and_goal_lie_where_the_original_puts_them() -> None:
 
     def place(key: jax.Array) -> pushing.Push:
