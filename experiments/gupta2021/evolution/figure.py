@@ -168,8 +168,8 @@ def finding(rows: Sequence[Row]) -> str:
     last, best = (evolved[name] - random[name] for name in ("last", "best"))
     whole = evolved["last"] - random["all"]
     return (
-        f"Fitness of evolution less that of random search, by seed: mean of the last {WINDOW} bodies "
-        f"{_words(last)} ({verdict(last)}), less all of random search {_words(whole)} "
+        f"Fitness of evolution less that of random search, by seed: mean of the last {WINDOW} "
+        f"bodies {_words(last)} ({verdict(last)}), less all of random search {_words(whole)} "
         f"({verdict(whole)}); best of all {_words(best)} ({verdict(best)}); {len(last)} seeds"
     )
 
