@@ -1,6 +1,6 @@
 """Do bodies that evolution found learn other tasks better than those that random search found?
 
-python -m experiments.gupta2021.transfer.sweep      (about 45 minutes on two CPU cores)
+python -m experiments.gupta2021.transfer.sweep      (about 45 minutes on a CPU core)
 
 Gupta et al. 2021, the eight test tasks. The fittest bodies of every run of the evolution
 experiment, of its tournaments and of random search, learn each task from scratch for as long as a
