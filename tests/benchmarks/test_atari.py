@@ -8,6 +8,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.envpool
+@pytest.mark.slow
 def test_smoke_run_records_nothing():
     pytest.importorskip("envpool", reason="needs the extra envpool")
     results = FOLDER / "results" / "atari.jsonl"

@@ -49,6 +49,7 @@ def test_a_run_is_as_long_as_its_evolution(runs):
     assert (lineage["parent"][4:] >= 0).all()
 
 
+@pytest.mark.slow
 def test_killed_with_9_then_resumed_has_the_same_lineage(runs, tmp_path):
     every = ("--checkpoint-every", 2)
     killed = start("train", "derl", *SMALL, *every, "--name", "a", "--root", tmp_path)
@@ -61,6 +62,7 @@ def test_killed_with_9_then_resumed_has_the_same_lineage(runs, tmp_path):
     assert_same_state(runs / "derl/a", tmp_path / "derl/a")
 
 
+@pytest.mark.slow
 def test_eval_render_and_report(runs, tmp_path, capfd):
     shutil.copytree(runs, tmp_path / "runs")
     root, run = tmp_path / "runs", tmp_path / "runs/derl/a"

@@ -52,6 +52,7 @@ def test_killed_with_9_then_resumed_ends_the_same(runs, tmp_path):
     assert_same_state(runs / "harmodt/a", tmp_path / "harmodt/a")
 
 
+@pytest.mark.slow
 def test_eval_render_and_report(runs, tmp_path, capfd):
     shutil.copytree(runs, tmp_path / "runs")
     root, run = tmp_path / "runs", tmp_path / "runs/harmodt/a"

@@ -209,6 +209,7 @@ def test_tournaments_without_replacement() -> None:
     assert (np.asarray(draw(jax.random.split(jax.random.key(1), 50), 2)) == 0).all()
 
 
+@pytest.mark.slow
 def test_the_originals_whole_fitness_and_common_random_numbers() -> None:
     config = dataclasses.replace(CONFIG, int_fitness=True, common_random_numbers=True)
     system = derl.make(config, derl.Hyper())
