@@ -1,9 +1,10 @@
 """HarmoDT at its published size against plain PyTorch: training, update of the masks, evaluation.
 
 5.3 million parameters, context 20 and prompt 5 steps, hence 75 tokens, batch 8; states and actions
-of Meta-World's sizes, contents random. The peer is `harmodt_peer.py`, on as many threads as there
-are cores; it gets its batches as tensors, while here they are cut out of the data in the program,
-and evaluates without masks, while here a task's weights are masked in every call.
+of Meta-World's sizes, contents random. The peer is `harmodt_peer.py`, on the same device: on a CPU
+on as many threads as there are cores, on a GPU with products in TF32, which is what XLA takes
+there. It gets its batches as tensors on the device, while here they are cut out of the data in the
+program, and evaluates without masks, while here a task's weights are masked in every call.
 
 training: steps of the inner level, dropout and masks included. Work is a step.
 evaluation: actions, one an environment and step. "suite", 10 environments of each of 5 tasks in one
@@ -14,7 +15,7 @@ masks: one update of the masks of 50 tasks, in tasks. "gradients", the gradient 
   as the peer does; "suite" takes the dense network's gradients for it, as is the default: twice as
   many.
 
-  python benchmarks/harmodt.py                # the CPU alone
+  python benchmarks/harmodt.py                # on the CPU, or an NVIDIA GPU if both see one
   python benchmarks/harness.py harmodt        # the table of all committed rows
 """
 
@@ -117,6 +118,7 @@ def training(config: harmodt.Config) -> dict[str, harness.Candidate]:
         for i in range(STEPS):
             of, batch = masks[i % tasks], batches[i % tasks]
             peer.train_step(case.torch_net, optimiser, of, batch, hyper.max_grad_norm)
+        finish()
 
     return {
         "suite": harness.Candidate(jax.jit(train), (case.state, jax.random.key(1)), STEPS),
@@ -150,7 +152,7 @@ def torch_acting(config: harmodt.Config, envs: int) -> harness.Candidate:
         case.torch_net.eval()
         with torch.inference_mode():
             for _ in range(calls):
-                case.torch_net(batch)[:, -1].numpy()
+                case.torch_net(batch)[:, -1].cpu().numpy()
 
     return harness.Candidate(act, (), envs * calls)
 
@@ -196,6 +198,7 @@ def mask_update(config: harmodt.Config) -> dict[str, harness.Candidate]:
         case.torch_net.eval()
         most, weight = config.masks.most, harmodt.Hyper().importance_weight
         peer.update_masks(case.torch_net, given, batches, most, weight)
+        finish()
 
     return {
         "suite": updated("dense"),
@@ -203,6 +206,26 @@ def mask_update(config: harmodt.Config) -> dict[str, harness.Candidate]:
         "gradients": harness.Candidate(jax.jit(gradients), (state, upper), tasks),
         "pytorch": harness.Candidate(torch_update, (), tasks),
     }
+
+
+def on_one_device() -> None:
+    """Puts the peer where this suite runs, or ends the program."""
+    backend = jax.default_backend()
+    torch.set_num_threads(harness.machine()["cores"])
+    if backend == "gpu" and torch.cuda.is_available():
+        torch.set_default_device("cuda")
+        torch.backends.cuda.matmul.allow_tf32 = True
+    elif backend != "cpu":
+        sys.exit(
+            f"PyTorch finds no {backend}: JAX_PLATFORMS=cpu python benchmarks/harmodt.py "
+            "compares on the CPU"
+        )
+
+
+def finish() -> None:
+    """Waits for the peer's work."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def main() -> None:
@@ -215,9 +238,7 @@ def main() -> None:
         small = dataclasses.replace(config.network, layers=2, width=16, heads=2)
         config = dataclasses.replace(config, network=small)
         TASKS["masks"], args.repeats = 3, harness.MIN_REPEATS
-    if jax.default_backend() != "cpu":
-        sys.exit("the peer runs on the CPU alone: JAX_PLATFORMS=cpu python benchmarks/harmodt.py")
-    torch.set_num_threads(harness.machine()["cores"])
+    on_one_device()
     makers = {"training": training, "evaluation": evaluation, "masks": mask_update}
     for name in args.comparisons:
         facts = harness.machine() | {"torch": torch.__version__}

@@ -4,7 +4,8 @@ Written as one writes it there: a module a block, the fused AdamW, `scaled_dot_p
 a whole window for every action. Its weights bear this suite's names, so that they can be copied;
 `tests/systems/harmodt/test_parity.py` holds actions, losses, steps and swaps against ours. It does
 what the released code does in a step, less its mistakes and its detours: batches lie ready as
-tensors, nothing is copied that is not masked, heads that no loss reads do not exist. CPU only.
+tensors, nothing is copied that is not masked, heads that no loss reads do not exist. All lies on
+PyTorch's default device.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -15,6 +15,7 @@ from experiments.hu2024.ant_expert import figure as ant_expert
 from experiments.hu2024.directions import figure as directions
 from experiments.hu2024.experts import figure as experts
 from experiments.hu2024.mt5 import figure as mt5
+from experiments.hu2024.mt50 import figure as mt50
 from experiments.impala.capacity import figure as capacity
 from experiments.impala.corrections import figure as corrections
 from experiments.impala.is_variance import figure as is_variance
@@ -33,12 +34,12 @@ ARCADE = (quick_learns, is_variance, corrections, num_variants, capacity)
 ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
 PHYSICS = (parity, cheap_start)
 UNIMALS = (generator, inner_loop, evolution, transfer)
-TASKS = (experts, mt5, directions, ablations, ant_expert)
+TASKS = (experts, mt5, mt50, directions, ablations, ant_expert)
 STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS, *TASKS)]
 # Nothing in them is learned: one row a quantity.
 MEASURED = {parity.STUDY.name, generator.STUDY.name, experts.STUDY.name}
 # Their READMEs say so; five everywhere else.
-MIN_SEEDS = dict.fromkeys(
+MIN_SEEDS = {"hu2024/mt50": 1} | dict.fromkeys(
     (
         "impala/capacity",
         "physics/cheap_start",
@@ -106,9 +107,10 @@ def test_every_setting_has_all_its_seeds(study):
         "method",
         "varied",
         "value",
+        "context",
     )
     count = Counter(tuple(row.get(name) for name in names) for row in rows)
-    seeds = read_header(study.results)["settings"]["seeds"]
+    seeds = read_header(study.results)["settings"].get("seeds", 1)
     assert seeds >= MIN_SEEDS.get(study.name, 5)
     assert set(count.values()) == {seeds}
 

@@ -62,6 +62,7 @@ def make_policy(config: Config, dataset: Dataset) -> Policy:
     shapes = parameter_shapes(config, dataset.state_size, dataset.action_size)
     weights = layout(config.masks, shapes)
     context, tasks = config.data.context, jnp.arange(num_tasks)
+    latest = jnp.max(data.times)
 
     def own(state: LearnerState, task: jax.Array) -> dict:
         params = state.params
@@ -93,7 +94,7 @@ def make_policy(config: Config, dataset: Dataset) -> Policy:
         time: jax.Array,
     ) -> tuple[jax.Array, Steps]:
         # Later ones than there are in the data have an embedding that nobody trained.
-        time = jnp.minimum(time, jnp.max(data.times))
+        time = jnp.minimum(time, latest)
         seen = (seen - data.mean[:, None]) / data.spread[:, None]
         row = Steps(
             to_go / data.scale[:, None],

@@ -1,0 +1,1 @@
+"""Fifty manipulation tasks, one network, one GPU."""
