@@ -2,9 +2,10 @@
 
 python -m experiments.hu2024.mt5.sweep      (about 6 minutes a run, two CPU cores; extra metaworld)
 
-The quick preset. Trajectories are collected first, 200 episodes a task and tier. Every run is
-evaluated four times while it trains, at new goals of one seed for all, 10 episodes a task: the last
-evaluation is the headline, the best one is given beside it, since papers report that.
+The quick preset. Trajectories are collected first, 200 episodes a task and tier, the sub-optimal
+ones twice: cut 25 steps after the first success, as the near-optimal ones are, and whole. Every run
+is evaluated four times while it trains, at new goals of one seed for all, 10 episodes a task: the
+last evaluation is the headline, the best one is given beside it, since papers report that.
 """
 
 import dataclasses
@@ -24,7 +25,8 @@ from jaxrl_suite.systems import harmodt
 
 RESULTS = Path(__file__).parent / "results" / "runs.jsonl"
 SEEDS, EVALUATIONS, EPISODES, COLLECTED = 3, 4, 10, 200
-TIERS = ("near", "sub")
+# Quality, and steps that are kept after the first success; None keeps whole episodes.
+TIERS = {"near": ("near", 25), "sub": ("sub", 25), "sub-whole": ("sub", None)}
 PRESET = harmodt.PRESETS["quick"]
 CONFIGS = configs(PRESET.config, len(metaworld.MT5))
 
@@ -32,7 +34,8 @@ CONFIGS = configs(PRESET.config, len(metaworld.MT5))
 def data_of(tier: str) -> harmodt.Dataset:
     """Trajectories of a tier, collected if need be."""
     directory = ROOT / "hu2024" / f"mt5-{tier}"
-    collect(directory, metaworld.MT5, tier=tier, episodes=COLLECTED)
+    quality, keep = TIERS[tier]
+    collect(directory, metaworld.MT5, tier=quality, episodes=COLLECTED, keep_after_success=keep)
     return harmodt.build(PRESET.config.data, load(directory))
 
 
