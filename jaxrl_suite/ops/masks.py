@@ -80,18 +80,19 @@ def top_indices(score: jax.Array, count: int) -> jax.Array:
       count: static, at most K.
     """
     size = score.shape[0]
-    blocks = -(-size // BLOCK)
+    blocks = size // BLOCK
     if blocks <= count:
         return jax.lax.top_k(score, count)[1]
-    padded = jnp.pad(score, (0, blocks * BLOCK - size), constant_values=-jnp.inf)
-    rows = padded.reshape(blocks, BLOCK)
+    # What lies behind the last whole block competes as it is: padding would copy everything.
+    whole = blocks * BLOCK
+    rows = score[:whole].reshape(blocks, BLOCK)
     best = jax.lax.top_k(jnp.max(rows, axis=1), count)[1]
     # In order, so that of equal entries the first is taken, as a sort would.
     best = jnp.sort(best)
-    inner = jax.lax.top_k(rows[best].reshape(-1), count)[1]
-    index = best[inner // BLOCK] * BLOCK + inner % BLOCK
-    # Padding is taken only where fewer than `count` entries are above minus infinity.
-    return jnp.minimum(index, size - 1).astype(jnp.int32)
+    left = jnp.concatenate([rows[best].reshape(-1), score[whole:]])
+    inside = (best[:, None] * BLOCK + jnp.arange(BLOCK)[None]).reshape(-1)
+    place = jnp.concatenate([inside, jnp.arange(whole, size)])
+    return place[jax.lax.top_k(left, count)[1]].astype(jnp.int32)
 
 
 def swap(

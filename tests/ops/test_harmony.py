@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl_suite.ops.harmony import average_harmony_score
+from jaxrl_suite.ops.harmony import average_harmony_score, mean_over_tasks
 
 score = jax.jit(average_harmony_score)
 
@@ -65,3 +65,16 @@ def test_single_task_agrees_with_itself():
 def test_leaves_must_agree_on_the_number_of_tasks():
     with pytest.raises(AssertionError):
         average_harmony_score({"a": jnp.ones((2, 3)), "b": jnp.ones((4, 3))})
+
+
+def test_masked_gradients_are_nothing_where_masks_are_0():
+    generator = np.random.default_rng(3)
+    gradient = generator.normal(size=(4, 7, 5)).astype(np.float32)
+    mask = generator.uniform(size=gradient.shape) < 0.6
+    told = jax.jit(average_harmony_score)({"a": gradient}, {"a": mask})
+    wanted = score({"a": np.where(mask, gradient, 0)})
+    np.testing.assert_allclose(told, wanted, rtol=1e-6)
+    assert told.counted < score({"a": gradient}).counted
+    mean = jax.jit(mean_over_tasks)(gradient, mask)
+    np.testing.assert_allclose(mean, np.where(mask, gradient, 0).mean(0), atol=1e-6)
+    np.testing.assert_allclose(mean_over_tasks(gradient), gradient.mean(0), atol=1e-6)

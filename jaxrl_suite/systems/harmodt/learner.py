@@ -199,12 +199,15 @@ class Gradients(NamedTuple):
     """Of all tasks, [N, ...].
 
     loss: [N].
-    masked: [N, P], of the masked network, masked.
-    recovery: [N, P], what decides what comes back, where masks are 0, too.
+    own: [N, P], of the masked network. Not masked itself: where a mask is 0 it tells what the
+      weight would do if it came back alone.
+    masks: bool [N, P], by which `own` is yet to be masked; None if it need not be.
+    recovery: [N, P], what decides what comes back.
     """
 
     loss: jax.Array
-    masked: jax.Array
+    own: jax.Array
+    masks: jax.Array | None
     recovery: jax.Array
 
 
@@ -224,8 +227,9 @@ def task_gradients(
     comes back is decided by the masked gradient, which is 0 wherever it could matter.
     """
     repo, dense = config.masks.mode == "repo", config.masks.kind == "none"
+    another = config.masks.recovery == "dense" and not repo and not dense
 
-    def of_task(given: tuple[Sequences, jax.Array]) -> Gradients:
+    def of_task(given: tuple[Sequences, jax.Array]) -> tuple:
         of, key = given
         mask = jnp.ones(weights.size, bool) if dense else state.masks[of.task]
         own = masked(weights, state.params, mask)
@@ -233,14 +237,17 @@ def task_gradients(
         error, gradient = graded(net, own, of, key if repo else None)
         if repo:
             gradient = _clipped(gradient, state.hyper.max_grad_norm)
-        flat = flatten(masked(weights, gradient, mask))
-        if repo:
-            return Gradients(error, flat, flat)
-        if config.masks.recovery == "dense":
-            gradient = jax.grad(loss, argnums=1)(net, state.params, of, None)
-        return Gradients(error, flat, flatten(gradient))
+            gradient = masked(weights, gradient, mask)
+        found = error, flatten(gradient)
+        if another:
+            found += (flatten(jax.grad(loss, argnums=1)(net, state.params, of, None)),)
+        return found
 
-    return jax.lax.map(of_task, (upper, jax.random.split(key, upper.task.shape[0])))
+    keys = jax.random.split(key, upper.task.shape[0])
+    error, own, *more = jax.lax.map(of_task, (upper, keys))
+    # In the mode "paper" masks are 1 wherever they do not apply.
+    masks = None if repo or dense else state.masks[upper.task]
+    return Gradients(error, own, masks, *(more or [own]))
 
 
 def update_masks(
@@ -254,17 +261,19 @@ def update_masks(
     settings, repo = config.masks, config.masks.mode == "repo"
     key, dropping = jax.random.split(state.key)
     found = task_gradients(config, net, weights, state, upper, dropping)
-    agreed = harmony.average_harmony_score(found.masked)
+    agreed = harmony.average_harmony_score(found.own, found.masks)
     share = jnp.minimum(1.0, state.updates / config.updates)
     count = masks.swap_count(share, settings.least, settings.most, settings.schedule)
     theta = flatten(state.params)
-    gradients = found.masked
-    mean, wanted = jnp.mean(gradients, axis=0), jnp.mean(found.recovery, axis=0)
+    gradients = found.own
+    mean = harmony.mean_over_tasks(gradients, found.masks)
+    wanted = harmony.mean_over_tasks(found.recovery)
     if repo:  # there the first task's gradient is the mean of all: one tensor under two names
         gradients = gradients.at[0].set(mean)
 
-    def of_task(given: tuple) -> jax.Array:
+    def of_task(given: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
         mask, gradient, back, error = given
+        # Of weights that a task does not have, this is looked at by nobody.
         needed = harmony.importance(settings.importance, gradient, error, theta)
         score = harmony.harmony(gradient, mean, needed, state.hyper.importance_weight)
         if repo:  # in float32 hardly anything is left of the product beside the 1
@@ -272,13 +281,15 @@ def update_masks(
         else:
             score = jnp.where(weights.maskable, score, jnp.inf)
             recovery = jnp.where(weights.maskable, back * wanted, -jnp.inf)
-        return masks.swap(mask, score, recovery, count, settings.most)
+        swapped = masks.swap(mask, score, recovery, count, settings.most)
+        return swapped, jnp.sum(swapped != mask), jnp.sum(swapped & weights.maskable)
 
-    new = jax.lax.map(of_task, (state.masks, gradients, found.recovery, found.loss))
+    each = (state.masks, gradients, found.recovery, found.loss)
+    new, changed, ones = jax.lax.map(of_task, each)
     metrics = {
         "harmony": agreed.score,
         "harmony_counted": agreed.counted,
-        "swapped": jnp.mean(jnp.sum(new != state.masks, axis=1)) / 2.0,
-        "ones": jnp.mean(jnp.sum(new & weights.maskable[None], axis=1) / weights.maskable.sum()),
+        "swapped": jnp.mean(changed) / 2.0,
+        "ones": jnp.mean(ones / weights.maskable.sum()),
     }
     return state._replace(masks=new, key=key), metrics

@@ -85,7 +85,7 @@ def agreement(
         draw, drop = jax.random.split(key)
         of = _of_all_tasks(config, dataset, draw, windows)
         found = task_gradients(config, net, weights, state, of, drop)
-        return average_harmony_score(found.masked).score
+        return average_harmony_score(found.own, found.masks).score
 
     return score
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import jax
+import numpy as np
 
 from jaxrl_suite.core import train
 from jaxrl_suite.nets.decision_transformer import TransformerConfig
@@ -57,6 +58,12 @@ def gradients(config, learner, upper, key=None):
     return jax.jit(lambda s, u: level.task_gradients(config, net, weights, s, u, key))(
         learner, upper
     )
+
+
+def masked_gradients(found):
+    """[N, P], masked as in the slides."""
+    own = np.asarray(found.own)
+    return own if found.masks is None else np.where(found.masks, own, 0.0)
 
 
 def swapped(config, learner, upper):

@@ -17,6 +17,7 @@ from tests.systems.harmodt.small import (
     changed,
     dataset,
     gradients,
+    masked_gradients,
     parts,
     swapped,
     trained,
@@ -76,7 +77,7 @@ def test_a_mask_update_may_look_at_more_than_a_step():
         part = batch.upper._replace(prompt=prompt, context=context)
         parts_of.append(gradients(CONFIG, begin.learner, part))
         counts.append(np.asarray(context.valid).sum((1, 2)))
-    for name in ("loss", "masked", "recovery"):
+    for name in ("loss", "own", "recovery"):
         each = [np.asarray(getattr(one, name), np.float64) for one in parts_of]
         wide = [n.reshape(3, *[1] * (each[0].ndim - 1)) for n in counts]
         mean = sum(n * x for n, x in zip(wide, each, strict=True)) / sum(wide)
@@ -123,7 +124,9 @@ def test_the_mask_update_is_the_slides(importance):
     batch = batch_of(config, begin)
     found = gradients(config, begin.learner, batch.upper)
     state = swapped(config, begin.learner, batch.upper)
-    args = [np.asarray(x, np.float64) for x in (found.masked, found.recovery, found.loss)]
+    args = [
+        np.asarray(x, np.float64) for x in (masked_gradients(found), found.recovery, found.loss)
+    ]
     theta = np.asarray(flatten(begin.learner.params), np.float64)
     masks = np.asarray(begin.learner.masks)
     expected = numpy_update(config, HYPER, masks, *args, theta, 7, weights.maskable)
@@ -155,13 +158,13 @@ def test_the_repos_first_task_is_the_mean():
     before = begin.learner._replace(hyper=hyper)
     _, dropping = jax.random.split(before.key)
     found = gradients(config, before, batch.upper, dropping)
-    mean, masks = np.asarray(found.masked).mean(0), np.asarray(before.masks)
+    mean, masks = masked_gradients(found).mean(0), np.asarray(before.masks)
     state = swapped(config, before, batch.upper)
     gone = np.flatnonzero(masks[0] & ~np.asarray(state.masks)[0])
     assert (mean[gone] ** 2).max() <= np.sort((mean**2)[masks[0]])[6] + 1e-12
     # Item b: all masked weights of the trunk have the same score, 1, for their gradient is 0.
     for task in range(3):
-        gradient = np.asarray(found.masked)[task]
+        gradient = masked_gradients(found)[task]
         assert not gradient[~masks[task] & weights.applied].any()
 
 
