@@ -25,11 +25,11 @@ TIERS = {
 }
 # Success in %, of DaCe-DT (2026), table of MT5, who reprint HarmoDT's rows or ran them themselves.
 REPORTED = {
-    "HarmoDT-F": {"near": 100.0, "sub-whole": 75.04},
-    "HarmoDT-M": {"near": 100.0, "sub-whole": 72.12},
-    "HarmoDT-R": {"near": 100.0, "sub-whole": 68.0},
-    "Prompt-DT": {"near": 100.0, "sub-whole": 67.0},
-    "MTDT": {"near": 100.0, "sub-whole": 64.67},
+    "HarmoDT-F": {"near": 100.0, "sub": 75.04},
+    "HarmoDT-M": {"near": 100.0, "sub": 72.12},
+    "HarmoDT-R": {"near": 100.0, "sub": 68.0},
+    "Prompt-DT": {"near": 100.0, "sub": 67.0},
+    "MTDT": {"near": 100.0, "sub": 64.67},
 }
 
 
@@ -93,7 +93,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
         for name in _methods(rows, tier):
             solved = success(rows, tier, name)
             last, final = solved[:, -1], success(rows, tier, name, "final")[:, -1]
-            reported = REPORTED.get(name, {}).get(tier)
+            reported = REPORTED.get(name, {}).get(tier.removesuffix("-whole"))
             cells = [plus_minus(mean_interval(100 * x), ".1f") for x in (last, final)]
             best = plus_minus(mean_interval(100 * solved.max(axis=1)), ".1f")
             told = "" if reported is None else f"{reported:g}"
