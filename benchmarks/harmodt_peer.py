@@ -123,7 +123,7 @@ def unload(tensors: Mapping[str, torch.Tensor], like: Any) -> Any:
 
     def one(path: tuple, x: Any) -> Any:
         name = _name(path)
-        return _turned(path, tensors[name].detach().numpy()) if name in tensors else x
+        return _turned(path, tensors[name].detach().cpu().numpy()) if name in tensors else x
 
     return jax.tree_util.tree_map_with_path(one, like)
 

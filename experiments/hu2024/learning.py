@@ -40,6 +40,8 @@ def run(
       A list for each evaluation in "any", "final", "return", "loss", "harmony"; "seconds" are of
       training, compilation apart in "compile_seconds".
     """
+    if config.updates % evaluations:
+        raise ValueError(f"{evaluations} evaluations must divide {config.updates} updates")
     system = harmodt.make(config, hyper, data)
     state = jax.jit(system.init)(jax.random.key(seed))
     begun = time.perf_counter()

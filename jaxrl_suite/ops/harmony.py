@@ -79,7 +79,7 @@ def harmony(
     :math:`H_j = \bar g_j \frac1N \sum_i \bar g_{i,j} + \lambda I_j`
 
     Args:
-      gradient: [K], of the task, masked.
+      gradient: [K], of the task; where its mask is 0 the result means nothing, unless it is masked.
       mean: [K], of all tasks' masked gradients.
       importance: [K], see :func:`importance`.
       weight: [], lambda.
@@ -99,7 +99,7 @@ def importance(kind: str, gradient: jax.Array, loss: jax.Array, weights: jax.Arr
 
     Args:
       kind: of IMPORTANCES, static.
-      gradient: [K], of the task, masked.
+      gradient: [K], of the task; where its mask is 0 the result means nothing, unless it is masked.
       loss: [], of the task.
       weights: [K].
     """

@@ -72,8 +72,9 @@ def swap_count(share: jax.Array, least: float, most: float, schedule: str) -> ja
 def top_indices(score: jax.Array, count: int) -> jax.Array:
     """Indices of the `count` largest entries of a long vector, largest first: int32 [count].
 
-    Exact, and much faster than sorting all: whatever is among the `count` largest lies in one of
-    the `count` blocks with the largest maxima.
+    Exact, of equal entries the first, and much faster than sorting all: whatever is among the
+    `count` largest lies in one of the `count` blocks with the largest maxima, or behind the last
+    whole block.
 
     Args:
       score: [K], without NaN.

@@ -64,6 +64,13 @@ def test_top_indices_are_a_sorts(size, ties):
     np.testing.assert_array_equal(ours, np.argsort(-score, kind="stable")[:100])
 
 
+def test_top_indices_look_behind_the_last_whole_block():
+    score = np.zeros(200 * masks.BLOCK + 7, np.float32)
+    score[:: masks.BLOCK], score[-7:] = 1, 2
+    ours = np.asarray(masks.top_indices(jnp.asarray(score), 100))
+    np.testing.assert_array_equal(ours, np.argsort(-score, kind="stable")[:100])
+
+
 def harmodt_shapes():
     """The original's 99 tensors, by the size of their network."""
     d, states, actions = 256, 39, 4

@@ -1,6 +1,6 @@
 """What of HarmoDT's settings matters, one at a time, on directions of a four-legged body.
 
-python -m experiments.hu2024.ablations.sweep      (about 1 minute a run on two CPU cores)
+python -m experiments.hu2024.ablations.sweep      (about a minute a run on a core)
 
 The preset "directions", evaluated as in `directions/`, whose rows are those of the preset itself.
 Varied are the masks' density, the number of swaps, the interval of mask updates, lambda, the mode

@@ -1,6 +1,6 @@
 """HarmoDT, its variants and its baselines on directions of a four-legged body, new ones included.
 
-python -m experiments.hu2024.directions.sweep      (about 1 minute a run on two CPU cores)
+python -m experiments.hu2024.directions.sweep      (about a minute a run on a core)
 
 The preset "directions": nine directions are learned from an expert's trajectories, which it plays
 on the device; three are met unprepared, by the network under the mask that the nine vote for and

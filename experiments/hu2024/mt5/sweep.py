@@ -1,6 +1,6 @@
 """HarmoDT, its variants and its baselines on MT5, from near-optimal and sub-optimal data.
 
-python -m experiments.hu2024.mt5.sweep      (about 6 minutes a run, two CPU cores; extra metaworld)
+python -m experiments.hu2024.mt5.sweep      (3 to 6 minutes a run on a core; extra metaworld)
 
 The quick preset. Trajectories are collected first, 200 episodes a task and tier, the sub-optimal
 ones twice: cut 25 steps after the first success, as the near-optimal ones are, and whole. Every run

@@ -199,8 +199,8 @@ class Gradients(NamedTuple):
     """Of all tasks, [N, ...].
 
     loss: [N].
-    own: [N, P], of the masked network. Not masked itself: where a mask is 0 it tells what the
-      weight would do if it came back alone.
+    own: [N, P], of the masked network. In the mode "repo" masked; else not: where a mask is 0 it
+      tells what the weight would do if it came back alone.
     masks: bool [N, P], by which `own` is yet to be masked; None if it need not be.
     recovery: [N, P], what decides what comes back.
     """

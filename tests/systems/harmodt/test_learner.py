@@ -45,9 +45,13 @@ def test_what_is_masked_is_zero_in_the_network_and_its_gradient():
     found = gradients(CONFIG, begin.learner, batch.upper)
     gone = ~np.asarray(begin.learner.masks)
     np.testing.assert_array_equal(found.masks, begin.learner.masks)
+    dense = jax.jit(jax.grad(lambda p, of: level.loss(net, p, of, None)))
+    for task in range(3):
+        of = jax.tree.map(lambda x, task=task: x[task], batch.upper)
+        own = level.masked(weights, begin.learner.params, begin.learner.masks[task])
+        np.testing.assert_allclose(found.own[task], flatten(dense(own, of)), atol=1e-6)
     assert np.asarray(found.recovery)[gone].any()
     # What comes back is decided by the gradient of the network without any mask.
-    dense = jax.jit(jax.grad(lambda p, of: level.loss(net, p, of, None)))
     for task in range(3):
         of = jax.tree.map(lambda x, task=task: x[task], batch.upper)
         own = flatten(dense(begin.learner.params, of))
