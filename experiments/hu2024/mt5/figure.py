@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TIERS = {
-    "near": "near-optimal data",
-    "sub": "sub-optimal, cut after success",
-    "sub-whole": "sub-optimal, whole episodes",
+    "near": "near-optimal",
+    "sub": "sub-optimal, cut",
+    "sub-whole": "sub-optimal, whole",
 }
 # Success in %, of DaCe-DT (2026), table of MT5, who reprint HarmoDT's rows or ran them themselves.
 REPORTED = {
@@ -102,10 +102,11 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
             body.append([tier, name, str(len(last)), *cells, best, minutes, told])
         for task in values(rows, "task"):
             of = [row for row in rows if row["tier"] == tier and row["task"] == task]
-            each = [
-                f"{100 * np.mean([row['any'][-1] for row in of if row['method'] == name]):.0f}"
-                for name in _methods(rows, tier)
-            ]
+            solved = {
+                name: [row["any"][-1] for row in of if row["method"] == name]
+                for name in _methods(rows, values(rows, "tier")[0])
+            }
+            each = [f"{100 * np.mean(x):.0f}" if x else "" for x in solved.values()]
             tasks.append([tier, task, *each])
     head = ["data", "method", "seeds", "solved, %", "at the last step, %", "best evaluation, %"]
     head += ["minutes of training, longest", "as reported, other data and rewards, %"]
