@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.hu2024.directions.sweep import PRESET, data, run, settings_of
+from experiments.hu2024.directions.sweep import EPISODES, PRESET, data, run
+from experiments.hu2024.methods import settings_of
 from experiments.results import ResultsFile
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import harmodt
@@ -61,7 +62,8 @@ def main() -> None:
     """Runs whatever the results file lacks."""
     enable_compile_cache()
     keys = ("varied", "value", "seed")
-    results = ResultsFile(RESULTS, keys=keys, settings=settings_of(SEEDS))
+    settings = settings_of(PRESET, seeds=SEEDS, episodes=EPISODES)
+    results = ResultsFile(RESULTS, keys=keys, settings=settings)
     seen, unseen = data()
     for varied, values in CONFIGS.items():
         for value, config in values.items():

@@ -7,14 +7,13 @@ on the device; three are met unprepared, by the network under the mask that the 
 with a prompt of the new direction. 16 episodes a direction, at the end of training.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.hu2024.methods import configs
+from experiments.hu2024.methods import configs, settings_of
 from experiments.results import ResultsFile
 from jaxrl_suite.cli.harmodt import dataset_of
 from jaxrl_suite.core import train
@@ -64,22 +63,14 @@ def data() -> tuple[harmodt.Dataset, harmodt.Dataset]:
     return seen, dataset_of(PRESET.config, like=seen)
 
 
-def settings_of(seeds: int) -> dict[str, Any]:
-    """What all rows of a results file over the preset share."""
-    return {
-        "config": dataclasses.asdict(PRESET.config),
-        "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
-        "seeds": seeds,
-        "episodes": EPISODES,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }
-
-
 def main() -> None:
     """Runs whatever the results file lacks."""
     enable_compile_cache()
-    results = ResultsFile(RESULTS, keys=("method", "seed"), settings=settings_of(SEEDS))
+    results = ResultsFile(
+        RESULTS,
+        keys=("method", "seed"),
+        settings=settings_of(PRESET, seeds=SEEDS, episodes=EPISODES),
+    )
     seen, unseen = data()
     expert = {
         "expert_seen": np.asarray(seen.data.target).round(2).tolist(),

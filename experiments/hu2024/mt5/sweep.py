@@ -8,14 +8,12 @@ is evaluated four times while it trains, at new goals of one seed for all, 10 ep
 last evaluation is the headline, the best one is given beside it, since papers report that.
 """
 
-import dataclasses
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from experiments.hu2024.learning import WINDOWS, run
-from experiments.hu2024.methods import configs
+from experiments.hu2024.methods import configs, settings_of
 from experiments.results import ResultsFile
 from jaxrl_suite.data import collect, load
 from jaxrl_suite.envs import metaworld
@@ -42,17 +40,14 @@ def data_of(tier: str) -> harmodt.Dataset:
 def main() -> None:
     """Runs whatever the results file lacks."""
     enable_compile_cache()
-    settings = {
-        "config": dataclasses.asdict(PRESET.config),
-        "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
-        "seeds": SEEDS,
-        "episodes": EPISODES,
-        "collected": COLLECTED,
-        "windows": WINDOWS,
+    settings = settings_of(
+        PRESET,
+        seeds=SEEDS,
+        episodes=EPISODES,
+        collected=COLLECTED,
+        windows=WINDOWS,
         **metaworld.versions(),
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }
+    )
     results = ResultsFile(RESULTS, keys=("tier", "method", "seed", "task"), settings=settings)
     for tier in TIERS:
         data = data_of(tier)

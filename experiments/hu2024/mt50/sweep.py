@@ -12,11 +12,10 @@ import importlib.metadata
 import os
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from experiments.hu2024.learning import WINDOWS, run
-from experiments.hu2024.methods import configs
+from experiments.hu2024.methods import configs, settings_of
 from experiments.results import ResultsFile
 from jaxrl_suite.data import collect, digest, load
 from jaxrl_suite.envs import metaworld
@@ -44,18 +43,15 @@ def main() -> None:
     enable_compile_cache()
     collect(DATA, metaworld.MT50, tier="near", episodes=COLLECTED)
     episodes = load(DATA)
-    settings = {
-        "config": dataclasses.asdict(PRESET.config),
-        "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
-        "runs": RUNS,
-        "episodes": EPISODES,
-        "collected": COLLECTED,
-        "digest": digest(DATA),
-        "windows": WINDOWS,
-        "envpool": importlib.metadata.version("envpool"),
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }
+    settings = settings_of(
+        PRESET,
+        runs=RUNS,
+        episodes=EPISODES,
+        collected=COLLECTED,
+        digest=digest(DATA),
+        windows=WINDOWS,
+        envpool=importlib.metadata.version("envpool"),
+    )
     results = ResultsFile(RESULTS, keys=("method", "context", "seed", "task"), settings=settings)
     for method, context, updates in RUNS:
         if results.lacks(method=method, context=context, seed=SEED):

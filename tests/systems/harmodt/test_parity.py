@@ -61,6 +61,7 @@ def test_golden_file_is_what_pytorch_says():
     pytest.importorskip("torch", reason="needs benchmarks/requirements.txt")
     for name, value in pytorch().items():
         if name == "moved":
+            assert value.keys() == GOLDEN[name].keys()
             for part, change in value.items():
                 # A key's bias has no gradient but rounding, and AdamW makes steps of that: another
                 # release of PyTorch was 1e-3 off.
