@@ -240,7 +240,7 @@ def pieces(sizes: physics.Sizes, chosen: physics.Options) -> dict[str, Callable]
 
     def rows(scene: physics.Scene, s: Stages) -> solver.Problem:
         angle, v = engine.joint_angles(sizes, scene.model, s.state), s.state.v
-        force = engine.smooth_force(scene.model, s.bias, angle, v, s.control)
+        force = engine.smooth_force(sizes, scene.model, s.bias, angle, v, s.control)
         place = (sizes, scene, s.kinematics, s.state)
         found = contact.find(*place, self_collision=chosen.self_collision)
         touching = engine.contacts(chosen, scene, found, engine.contact_jacobian(*place, found), v)

@@ -73,16 +73,26 @@ def joint_angles(sizes: Sizes, model: Model, state: State) -> jax.Array:
 
 
 def smooth_force(
-    model: Model, bias: jax.Array, angle: jax.Array, v: jax.Array, control: jax.Array
+    sizes: Sizes,
+    model: Model,
+    bias: jax.Array,
+    angle: jax.Array,
+    v: jax.Array,
+    control: jax.Array,
 ) -> jax.Array:
     """tau [NV] = actuators - damping - springs - bias.
 
     An actuator gives clip(gear clip(control) - kp angle - kv rate): a motor has kp = kv = 0, a
-    position actuator gear = kp.
+    position actuator gear = kp. On a ball a position actuator goes the shorter way round.
     """
     angle = jnp.concatenate([jnp.zeros(ROOT_DOFS, v.dtype), angle.reshape(-1)])
     control = jnp.clip(control, model.control_range[:, 0], model.control_range[:, 1])
-    actuator = model.gear * control - model.kp * angle - model.kv * v
+    actuator = model.gear * control - model.kp * angle
+    if sizes.balls:
+        turn = 2.0 * jnp.pi * model.kp * jnp.pad(jnp.repeat(model.ball, 3), (ROOT_DOFS, 0))
+        laps = jnp.where(turn > 0, actuator / jnp.where(turn > 0, turn, 1.0), 0.0)
+        actuator = actuator - turn * jnp.round(laps)
+    actuator = actuator - model.kv * v
     actuator = jnp.clip(actuator, model.force_range[:, 0], model.force_range[:, 1])
     return (actuator - model.damping * v - model.stiffness * angle) * model.dof_mask - bias
 
@@ -185,7 +195,7 @@ def forward(
         mass = dynamics.mass_matrix(model, tree, kin, links)
         bias = dynamics.bias_force(tree, kin, links, state.v, options.gravity)
         angle = joint_angles(sizes, model, state)
-        force = smooth_force(model, bias, angle, state.v, control) + applied * model.dof_mask
+        force = smooth_force(sizes, model, bias, angle, state.v, control) + applied * model.dof_mask
         if sizes.boxes:
             diagonal, of_boxes = box_dynamics(scene.boxes, state, options.gravity)
             mass = jax.scipy.linalg.block_diag(mass, jnp.diag(diagonal))

@@ -88,7 +88,7 @@ def layout(sizes: Sizes, model: Model, num_boxes: int = 0) -> Layout:
         positions += [7 + first + s for s in used]
     for link in range(1, sizes.num_bodies):
         for dof in range(ROOT_DOFS + sizes.hinges * (link - 1), ROOT_DOFS + sizes.hinges * link):
-            if has_actuator(model, dof) and not ball[link - 1]:
+            if has_actuator(model, dof):
                 controls.append(dof)
     boxes = sizes.num_positions + (4 * (sizes.num_bodies - 1) if sizes.balls else 0)
     positions += [boxes + i for i in range(7 * num_boxes)]

@@ -48,7 +48,7 @@ def from_mjcf(source: str | Path) -> Body:
       UsageError: the file is not MJCF, or holds something outside the supported subset: one tree
         on a free joint, hinges (up to three a body) and ball joints, colliding spheres and
         capsules, a plane or height field as ground, boxes as obstacles or free after the body,
-        motors and position actuators on hinges, sensors of the body's own motion at its root.
+        motors and position actuators, on a ball about an axis each, sensors of the body's own motion at its root.
     """
     m = _compile(source)
     _check_options(m)
@@ -294,8 +294,8 @@ def _fill_actuators(
         joint = m.actuator_trnid[a, 0]
         if m.actuator_trntype[a] != mujoco.mjtTrn.mjTRN_JOINT:
             _refuse(name, "a transmission other than joint", "joint")
-        if m.jnt_type[joint] != _JOINT.mjJNT_HINGE:
-            _refuse(name, "a joint that is no hinge", "hinges; balls take applied forces")
+        if m.jnt_type[joint] not in _JOINTED:
+            _refuse(name, "a joint that is no hinge and no ball", "hinge, ball")
         if (
             m.actuator_dyntype[a] != mujoco.mjtDyn.mjDYN_NONE
             or m.actuator_gaintype[a] != mujoco.mjtGain.mjGAIN_FIXED
@@ -303,11 +303,19 @@ def _fill_actuators(
             or m.actuator_biasprm[a, 0]
         ):
             _refuse(name, "its dynamics", "motor, position")
-        if where[joint] in found:
-            _refuse(name, "a second actuator of a joint", "one a joint")
         link, s = where[joint]
-        dof = ROOT_DOFS + (link - 1) * sizes.hinges + s
         gear = m.actuator_gear[a, 0]
+        if m.jnt_type[joint] == _JOINT.mjJNT_BALL:
+            axes = np.flatnonzero(m.actuator_gear[a, :3])
+            if len(axes) != 1:
+                _refuse(name, f"gear {m.actuator_gear[a, :3]}", "one axis of a ball, as 0 1 0")
+            s = int(axes[0])
+            gear = m.actuator_gear[a, s]
+            if m.actuator_biasprm[a, 1] not in (0, -m.actuator_gainprm[a, 0]):
+                _refuse(name, "a bias on a ball other than its gain", "motor, position")
+        if (link, s) in found:
+            _refuse(name, "a second actuator of a joint", "one a hinge, or an axis of a ball")
+        dof = ROOT_DOFS + (link - 1) * sizes.hinges + s
         bias = m.actuator_biasprm[a] * (m.actuator_biastype[a] != 0)
         model.gear[dof] = gear * m.actuator_gainprm[a, 0]
         model.kp[dof], model.kv[dof] = -(gear**2) * bias[1], -(gear**2) * bias[2]

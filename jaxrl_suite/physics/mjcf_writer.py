@@ -48,10 +48,10 @@ def to_mjcf(
         and options.self_collision
     ]
     actuators = [
-        _actuator(model, f"{called[b]}_{s}", ROOT_DOFS + (b - 1) * sizes.hinges + s)
+        _actuator(sizes, model, called[b], b, s)
         for b in links[1:]
         for s in range(sizes.hinges)
-        if not model.ball[b - 1] and has_actuator(model, ROOT_DOFS + (b - 1) * sizes.hinges + s)
+        if has_actuator(model, ROOT_DOFS + (b - 1) * sizes.hinges + s)
     ]
     option = _element(
         "option",
@@ -200,8 +200,10 @@ def _geoms(model: Model, b: int, meets: dict[str, int]) -> Iterable[str]:
             yield _element("geom", friction=friction, **shape, **meets)
 
 
-def _actuator(model: Model, joint: str, dof: int) -> str:
-    """Of a joint slot."""
+def _actuator(sizes: Sizes, model: Model, name: str, b: int, s: int) -> str:
+    """Of a slot of a link; a ball joint has one about each axis of the link."""
+    dof = ROOT_DOFS + (b - 1) * sizes.hinges + s
+    is_ball = model.ball[b - 1] > 0
     ranges = {}
     for limited, key, (low, high) in (
         ("ctrllimited", "ctrlrange", model.control_range[dof]),
@@ -211,7 +213,8 @@ def _actuator(model: Model, joint: str, dof: int) -> str:
             ranges |= {limited: "true", key: (low, high)}
     return _element(
         "general",
-        joint=joint,
+        joint=f"{name}_{0 if is_ball else s}",
+        **({"gear": np.eye(6)[s]} if is_ball else {}),
         gainprm=model.gear[dof],
         biastype="affine",
         biasprm=(0.0, -model.kp[dof], -model.kv[dof]),

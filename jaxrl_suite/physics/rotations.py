@@ -59,6 +59,12 @@ def to_vector(q: jax.Array) -> jax.Array:
     return jnp.where(small, 2.0, factor) * q[..., 1:]
 
 
+def slerp(q: jax.Array, r: jax.Array, share: jax.Array) -> jax.Array:
+    """The rotation that share [] of the shorter way from q leads towards r, [..., 4]."""
+    way = to_vector(multiply(conjugate(q), r))
+    return multiply(q, from_vector(share * way))
+
+
 def to_matrix(q: jax.Array) -> jax.Array:
     """[..., 4] -> [..., 3, 3], whose columns are the turned axes."""
     w, x, y, z = (q[..., i] for i in range(4))

@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from jaxrl_suite.envs.humanoid import skeleton
 from jaxrl_suite.physics import with_invweights
 from tests.physics import reference
 from tests.physics.oracle import GRAVITY, Oracle, relative_error
@@ -23,6 +24,7 @@ BODIES = {
     ),
     "quadruped": "quadruped",
     "humanoid": "humanoid",
+    "character": "character",  # servos on ball joints
 }
 every_body = pytest.mark.parametrize("name", BODIES.values(), ids=BODIES)
 
@@ -30,9 +32,11 @@ every_body = pytest.mark.parametrize("name", BODIES.values(), ids=BODIES)
 def texts(name):
     if name == "unimals":
         return [reference.unimal_mjcf(entry) for entry in UNIMALS]
-    return {"quadruped": [reference.quadruped_mjcf()], "humanoid": [reference.humanoid_mjcf()]}[
-        name
-    ]
+    return {
+        "quadruped": [reference.quadruped_mjcf()],
+        "humanoid": [reference.humanoid_mjcf()],
+        "character": [skeleton.mjcf()],
+    }[name]
 
 
 @functools.cache

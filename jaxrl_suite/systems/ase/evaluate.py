@@ -1,0 +1,170 @@
+"""What has been learned: episodes without noise, on either level, and what is measured of them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.core import Metrics
+from jaxrl_suite.envs.character import Character, Episode, World
+from jaxrl_suite.ops import hypersphere
+from jaxrl_suite.systems.ase import losses
+from jaxrl_suite.systems.ase import params as asking
+from jaxrl_suite.systems.ase.acting import SourceState, follow_latent
+from jaxrl_suite.systems.ase.config import Config
+from jaxrl_suite.systems.ase.params import Params
+
+PyTree = Any
+
+
+class Trace(NamedTuple):
+    """What happened, [T, N]; on the high level a step is one of its own.
+
+    reward: the task's; 0 once an episode has ended.
+    style, skill: the discriminator's and the encoder's reward.
+    going: bool, the episode had not ended before this step.
+    z: [T, N, Z], what the low level was told.
+    seen: what was watched of every episode after the step.
+    """
+
+    reward: jax.Array
+    style: jax.Array
+    skill: jax.Array
+    going: jax.Array
+    z: jax.Array
+    seen: PyTree
+
+
+def windows(episode: Episode) -> jax.Array:
+    """What to watch for metrics of motion, [W D]."""
+    return episode.window.reshape(-1)
+
+
+def starts(
+    env: Character, world: World, key: jax.Array, count: int
+) -> tuple[Episode, dict[str, jax.Array]]:
+    """So many episodes at their reset."""
+    return jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key, count), world)
+
+
+def play_low(
+    env: Character,
+    config: Config,
+    params: Params,
+    world: World,
+    start: tuple[Episode, dict[str, jax.Array]],
+    latents: jax.Array,
+    key: jax.Array,
+    watch: Callable[[Episode], PyTree] = lambda episode: (),
+) -> Trace:
+    """The low level told latents [T, N, Z]; an episode that has ended goes on unwatched.
+
+    Args:
+      env: what it plays.
+      config: of the run.
+      params: of the low level.
+      world: of the episodes.
+      start: episodes [N] and their observations.
+      latents: of every step.
+      key: random key.
+      watch: ``(Episode) -> pytree``, what to keep of every episode.
+    """
+    nets = asking.low_nets(config, env.action_size)
+    step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
+    count = latents.shape[1]
+
+    def act(carry: tuple, given: tuple) -> tuple[tuple, Trace]:
+        episode, observation, going = carry
+        z, key = given
+        action = asking.mean_action(nets, params, asking.joined(observation), z)
+        episode, told = step(episode, action, jax.random.split(key, count), world)
+        style = skill = jnp.zeros(count)
+        if config.networks.discriminator:
+            logit, guess = asking.judged(nets, params, told.observation["window"])
+            style, skill = losses.style_reward(logit), losses.skill_reward(guess, z)
+        reward = jnp.where(going, told.reward, 0.0)
+        row = Trace(reward, style, skill, going, z, jax.vmap(watch)(episode))
+        going = going & ~(told.terminated | told.truncated)
+        return (episode, told.observation, going), row
+
+    keys = jax.random.split(key, latents.shape[0])
+    return jax.lax.scan(act, (*start, jnp.ones(count, bool)), (latents, keys))[1]
+
+
+def play_high(
+    env: Character,
+    config: Config,
+    params: Params,
+    skills: Params,
+    world: World,
+    start: tuple[Episode, dict[str, jax.Array]],
+    num_steps: int,
+    key: jax.Array,
+    watch: Callable[[Episode], PyTree] = lambda episode: (),
+) -> Trace:
+    """The high level, by its mean; see :func:`play_low`."""
+    nets, low = asking.high_nets(config), asking.low_nets(config, env.action_size)
+    count = start[0].step.shape[0]
+
+    def act(carry: tuple, key: jax.Array) -> tuple[tuple, Trace]:
+        episode, observation, going = carry
+        none = jnp.zeros((count, 0))
+        mean = asking.mean_action(nets, params, asking.joined(observation), none)
+        z = hypersphere.project(mean)
+        episode, told, style = follow_latent(
+            env, low, skills, episode, observation, z, world, key, config.repeat
+        )
+        reward = jnp.where(going, told.reward, 0.0)
+        row = Trace(reward, style, jnp.zeros(count), going, z, jax.vmap(watch)(episode))
+        going = going & ~(told.terminated | told.truncated)
+        return (episode, told.observation, going), row
+
+    keys = jax.random.split(key, num_steps)
+    return jax.lax.scan(act, (*start, jnp.ones(count, bool)), keys)[1]
+
+
+def held(key: jax.Array, num_steps: int, count: int, latent: int) -> jax.Array:
+    """Latents [T, N, Z] that environments are told, switched at random as in training."""
+    first, then = jax.random.split(key)
+
+    def step(latents: asking.Latents, key: jax.Array) -> tuple[asking.Latents, jax.Array]:
+        no = jnp.zeros(count, bool)
+        return asking.switched(key, latents, no), latents.z
+
+    begin = asking.drawn(first, count, latent)
+    return jax.lax.scan(step, begin, jax.random.split(then, num_steps))[1]
+
+
+def summary(trace: Trace, horizon: int) -> Metrics:
+    """Of episodes: the task's reward a step of a whole episode, 0 to 1; how long; how it looked.
+
+    normalised_return: sum of rewards over the steps of an episode that does not end early.
+    length: share of such an episode.
+    style_reward, skill_reward: means over steps under way.
+    """
+    going = trace.going.astype(jnp.float32)
+    mean = lambda x: jnp.sum(x * going) / jnp.sum(going)  # noqa: E731
+    return {
+        "normalised_return": jnp.mean(jnp.sum(trace.reward, axis=0)) / horizon,
+        "length": jnp.mean(jnp.sum(going, axis=0)) / horizon,
+        "style_reward": mean(trace.style),
+        "skill_reward": mean(trace.skill),
+    }
+
+
+def evaluate(
+    env: Character, config: Config, params: Params, source: SourceState, key: jax.Array
+) -> Metrics:
+    """Whole episodes of the learning level; see :func:`summary`."""
+    count = config.eval_episodes
+    begin, telling, playing = jax.random.split(key, 3)
+    start = starts(env, source.world, begin, count)
+    horizon = config.rules.horizon
+    if config.level == "low":
+        latents = held(telling, horizon, count, config.networks.latent)
+        trace = play_low(env, config, params, source.world, start, latents, playing)
+        return summary(trace, horizon)
+    steps = -(-horizon // config.repeat)
+    trace = play_high(env, config, params, source.skills, source.world, start, steps, playing)
+    return summary(trace, steps)

@@ -1,0 +1,60 @@
+"""Named settings of both levels."""
+
+from jaxrl_suite.core import Preset
+from jaxrl_suite.envs.character import Rules
+from jaxrl_suite.systems.ase.config import Config, Hyper, Networks
+
+_SMALL = Networks(latent=16, hidden=(256, 128), style=(64, 32), discriminator=(256, 128))
+_RATES = {"learning_rate": 3e-4, "critic_rate": 1e-3, "discriminator_rate": 1e-4}
+
+# A point whose skills are eight directions: everything at work, in seconds.
+_PLANAR = Config(
+    body="planar",
+    rules=Rules(horizon=90, window=4, fallen=0.0, recovery=0.0, spared=0),
+    networks=Networks(latent=4, hidden=(64, 64), style=(32, 16), discriminator=(64, 64)),
+    hidden=(64, 64),
+    num_envs=64,
+    num_steps=16,
+    epochs=2,
+    minibatch=256,
+    discriminated=256,
+    demonstrations=512,
+    replay=8192,
+    kept=64,
+)
+# For two cores: networks a tenth as large, rates ten times as high.
+_QUICK = Config(
+    rules=Rules(falls=64),
+    networks=_SMALL,
+    hidden=(128, 64),
+    num_envs=64,
+    num_steps=32,
+    epochs=3,
+    minibatch=512,
+    discriminated=256,
+    demonstrations=2048,
+    replay=8192,
+    kept=64,
+    eval_episodes=32,
+)
+_FROM_CLIPS = Rules(reference=1.0, fallen=0.0, recovery=0.0, falls=1)
+# One clip, followed frame by frame: the first thing to look at where something does not learn.
+_TRACKING = Config(
+    task="follow",
+    clips=("walk",),
+    rules=_FROM_CLIPS,
+    networks=Networks(latent=0, hidden=(256, 128), discriminator=()),
+    mixed=False,
+    num_envs=64,
+    num_steps=32,
+    epochs=5,
+    minibatch=512,
+    eval_episodes=32,
+)
+PRESETS: dict[str, Preset] = {
+    "quick": Preset(_QUICK, Hyper(**_RATES), 300),
+    "planar": Preset(_PLANAR, Hyper(**_RATES, log_std=-1.5), 300),
+    "walk": Preset(_TRACKING, Hyper(**_RATES, task=1.0, style=0.0, skill=0.0), 600),
+    # Peng et al. 2022 and its released code: 100,000 updates of 131,072 actions.
+    "paper": Preset(Config(), Hyper(), 100_000),
+}
