@@ -1,12 +1,13 @@
 """The systems that the command line knows."""
 
-from jaxrl_suite.cli import derl, harmodt, impala
+from jaxrl_suite.cli import ase, derl, harmodt, impala
 from jaxrl_suite.cli.commands import SystemCommands
 from jaxrl_suite.core import UsageError
 
 SYSTEMS: dict[str, SystemCommands] = {
     "impala": impala.COMMANDS,
     "harmodt": harmodt.COMMANDS,
+    "ase": ase.COMMANDS,
     "derl": derl.COMMANDS,
 }
 

@@ -1,4 +1,4 @@
-"""Episodes of a character that learns from motion clips: how they start, what is seen, when they end.
+"""Episodes of a character that learns from motion clips: starts, what is seen, ends.
 
 The body itself is a :class:`Figure`, what it is to do a :class:`Task`; both are pure functions of
 one character, and the caller vmaps. A discriminator sees windows: the last frames of what a
@@ -236,7 +236,11 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
     def frames_of(clip: jax.Array, time: jax.Array, world: World) -> jax.Array:
         """[W, D], newest first."""
         times = time - figure.period * jnp.arange(rules.window)
-        one = lambda t: figure.frame(world.scene, figure.pose(world.scene, reading.at(clips, clip, t)))  # noqa: E731
+
+        def one(when: jax.Array) -> jax.Array:
+            pose = reading.at(clips, clip, when)
+            return figure.frame(world.scene, figure.pose(world.scene, pose))
+
         return jax.vmap(one)(times)
 
     def observe(episode: Episode, world: World) -> dict[str, jax.Array]:

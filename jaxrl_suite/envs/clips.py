@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl_suite.envs import turns
 from jaxrl_suite.physics import rotations
 
 
@@ -70,7 +71,11 @@ def rates(
       Arrays of NumPy, float32.
     """
     again = lambda x: np.concatenate([x, x[-1:]])  # noqa: E731
-    turn = lambda q: again(np.asarray(_between(q[:-1], q[1:]), np.float64) * fps)  # noqa: E731
+    # From what is kept: read again, the same frames have the same velocities.
+    position, quaternion, balls, hinges = (
+        np.asarray(x, np.float32).astype(np.float64) for x in (position, quaternion, balls, hinges)
+    )
+    turn = lambda q: again(turns.vector(turns.between(q[:-1], q[1:])) * fps)  # noqa: E731
     pose = Pose(
         position,
         quaternion,
@@ -82,12 +87,6 @@ def rates(
         again(np.diff(hinges, axis=0) * fps),
     )
     return Pose(*(np.asarray(x, np.float32) for x in pose))
-
-
-def _between(q: np.ndarray, r: np.ndarray) -> jax.Array:
-    """Rotation vector that leads from q to r, in the frame of q (rad)."""
-    q, r = jnp.asarray(q, jnp.float32), jnp.asarray(r, jnp.float32)
-    return rotations.to_vector(rotations.multiply(rotations.conjugate(q), r))
 
 
 def duration(clips: Clips, clip: jax.Array) -> jax.Array:

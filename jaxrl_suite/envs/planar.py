@@ -75,7 +75,7 @@ def point() -> Figure:
 
 
 def tasks(name: str) -> Task:
-    """"none", or "location": be where a target is, exp(-d^2) for its distance d (m)."""
+    """ "none", or "location": be where a target is, exp(-d^2) for its distance d (m)."""
     if name == "none":
         return no_task()
 

@@ -48,7 +48,8 @@ def from_mjcf(source: str | Path) -> Body:
       UsageError: the file is not MJCF, or holds something outside the supported subset: one tree
         on a free joint, hinges (up to three a body) and ball joints, colliding spheres and
         capsules, a plane or height field as ground, boxes as obstacles or free after the body,
-        motors and position actuators, on a ball about an axis each, sensors of the body's own motion at its root.
+        motors and position actuators (on a ball about an axis each), sensors of the body's own
+        motion at its root.
     """
     m = _compile(source)
     _check_options(m)

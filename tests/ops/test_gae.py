@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl_suite.ops.gae import gae
+from jaxrl_suite.ops.gae import gae, gae_bootstrapped
 
 T = 30
 
@@ -60,3 +60,60 @@ def test_a_step_that_is_cut_off_teaches_nothing() -> None:
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(AssertionError):
         gae(jnp.zeros(5), jnp.zeros(5), jnp.zeros(5), 0.9)
+
+
+def slow_bootstrapped(values, next_values, rewards, discounts, ended, lambda_) -> list[float]:
+    advantages, after = [0.0] * len(rewards), 0.0
+    for t in reversed(range(len(rewards))):
+        if ended[t]:
+            after = 0.0
+        delta = rewards[t] + discounts[t] * next_values[t] - values[t]
+        after = delta + discounts[t] * lambda_ * after
+        advantages[t] = after
+    return advantages
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("lambda_", [0.0, 0.5, 0.95, 1.0])
+def test_bootstrapped_against_a_loop(seed: int, lambda_: float) -> None:
+    generator = np.random.default_rng(seed)
+    values, next_values, rewards = generator.normal(size=(3, T))
+    ended = generator.random(T) < 0.2
+    terminated = ended & (generator.random(T) < 0.5)
+    discounts = np.where(terminated, 0.0, 0.97)
+    rows = (values, next_values, rewards, discounts, ended)
+    found = jax.jit(gae_bootstrapped)(*map(jnp.asarray, rows), lambda_)
+    np.testing.assert_allclose(found, slow_bootstrapped(*rows, lambda_), atol=1e-5)
+
+
+def test_bootstrapped_with_the_next_steps_values_is_the_plain_one() -> None:
+    """Where nothing is told anew and every end is a termination, both are the same."""
+    values, rewards, discounts, _ = sequence(2)
+    rows = (values[:-1], values[1:], rewards, discounts, discounts == 0)
+    found = gae_bootstrapped(*map(jnp.asarray, rows), 0.9)
+    plain = gae(*(jnp.asarray(x) for x in (values, rewards, discounts)), 0.9)
+    np.testing.assert_allclose(found, plain, atol=1e-5)
+
+
+def test_a_new_latent_a_time_limit_and_a_termination_by_hand() -> None:
+    """gamma = lambda = 1/2, so that products are short.
+
+    Step 0: after it a new latent; the state is worth 4 under the old one, 10 under the new.
+    Step 1: cut off by a time limit in a state that is worth 6.
+    Step 2: terminated in a state of which the critic believes 100.
+    Step 3: of a third episode.
+    """
+    values, next_values = [2.0, 10.0, 3.0, 1.0], [4.0, 6.0, 100.0, 8.0]
+    rewards, discounts = [1.0, 2.0, 3.0, 4.0], [0.5, 0.5, 0.0, 0.5]
+    ended = [False, True, True, False]
+    found = gae_bootstrapped(
+        *(jnp.asarray(x) for x in (values, next_values, rewards, discounts)), jnp.asarray(ended), 0.5
+    )
+    # 3: 4 + 8/2 - 1 = 7. 2: 3 - 3 = 0. 1: 2 + 6/2 - 10 = -5, and nothing of step 2.
+    # 0: 1 + 4/2 - 2 = 1, and a quarter of step 1: the recursion runs through a new latent.
+    np.testing.assert_allclose(found, [1 - 5 / 4, -5.0, 0.0, 7.0], atol=1e-6)
+
+
+def test_bootstrapped_refuses_values_of_one_step_more() -> None:
+    with pytest.raises(AssertionError):
+        gae_bootstrapped(jnp.zeros(6), *[jnp.zeros(5)] * 3, jnp.zeros(5, bool), 0.9)

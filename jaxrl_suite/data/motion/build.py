@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.data.motion import deepmimic, epmocap, library, measures, retarget, turns
+from jaxrl_suite.data.motion import deepmimic, epmocap, library, measures, retarget
 from jaxrl_suite.data.motion.clip import Clip
+from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.humanoid import skeleton
 
 DEEPMIMIC_SHA256 = "5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff"

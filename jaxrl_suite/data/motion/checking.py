@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.data.motion import turns
 from jaxrl_suite.data.motion.clip import Clip
+from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.humanoid import skeleton
 
 UNIT = 1e-3  # by which the norm of a quaternion may differ from 1

@@ -10,8 +10,9 @@ import json
 import numpy as np
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.data.motion import checking, turns
+from jaxrl_suite.data.motion import checking
 from jaxrl_suite.data.motion.clip import Clip
+from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.humanoid import skeleton
 
 # Joints in the order of the file, by our names.

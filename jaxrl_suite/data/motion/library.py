@@ -25,7 +25,7 @@ from jaxrl_suite.envs.humanoid import skeleton
 
 SHIPPED = Path(__file__).with_name("mix51.npz")
 NAMES = tuple(joint.name for joint in skeleton.JOINTS)
-_POSE = range(3, 7)  # places in a Clip of what its frames hold
+_POSE = slice(3, 7)  # places in a Clip of what its frames hold
 _FRAMES = ("root_pos", "root_quat", "ball_quat", "hinge")
 _OF_CLIPS = ("clip_start", "clip_len", "clip_fps", "clip_weight", "clip_loop", "clip_name")
 _OF_CLIPS += ("clip_group", "clip_source")
@@ -83,10 +83,10 @@ def gather(clips: Sequence[Clip], weights: np.ndarray | None = None) -> Library:
     weights = weights_by_group(groups) if weights is None else np.asarray(weights, np.float64)
     length = np.array([len(clip.position) for clip in clips], np.int32)
     fps = np.array([clip.fps for clip in clips], np.float32)
-    frames = (np.concatenate([clip[i] for clip in clips], dtype=np.float32) for i in _POSE)
+    rated = [envs_clips.rates(*clip[_POSE], clip.fps) for clip in clips]
     return Library(
         envs_clips.Clips(
-            frames=_rated(*frames, length, fps),
+            frames=envs_clips.Pose(*map(np.concatenate, zip(*rated, strict=True))),
             start=(np.cumsum(length) - length).astype(np.int32),
             length=length,
             fps=fps,
@@ -97,30 +97,6 @@ def gather(clips: Sequence[Clip], weights: np.ndarray | None = None) -> Library:
         groups,
         tuple(clip.source for clip in clips),
     )
-
-
-def _rated(
-    position: np.ndarray,
-    quaternion: np.ndarray,
-    balls: np.ndarray,
-    hinges: np.ndarray,
-    length: np.ndarray,
-    fps: np.ndarray,
-) -> envs_clips.Pose:
-    """Frames with the velocities that :func:`envs.clips.rates` gives clip by clip.
-
-    It is called once, for it compiles for every number of frames: per frame first, over the seams
-    between clips, which are then mended.
-    """
-    pose = envs_clips.rates(position, quaternion, balls, hinges, 1.0)
-    per_second = np.repeat(fps, length)
-    last = np.cumsum(length) - 1
-    rates = []
-    for rate in pose[len(_POSE) :]:
-        rate = rate * per_second.reshape(-1, *[1] * (rate.ndim - 1))
-        rate[last] = rate[last - 1]
-        rates.append(rate)
-    return envs_clips.Pose(*pose[: len(_POSE)], *rates)
 
 
 def join(libraries: Sequence[Library]) -> Library:

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxrl_suite.data.motion import checking, turns
+from jaxrl_suite.data.motion import checking
 from jaxrl_suite.data.motion.clip import Clip
 from jaxrl_suite.data.motion.library import Library
+from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.humanoid import skeleton
 
 NOTICEABLE = 0.05  # rad beyond a limit

@@ -10,8 +10,9 @@ import itertools
 import numpy as np
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.data.motion import checking, epmocap, measures, turns
+from jaxrl_suite.data.motion import checking, epmocap, measures
 from jaxrl_suite.data.motion.clip import Clip
+from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.humanoid import skeleton
 
 # Our axes x, y, z in the axes of a link of the source, as quaternions.

@@ -70,9 +70,11 @@ def _mirrored(joint: Joint) -> Joint:
 
 
 _ARM = (
-    Joint("right_shoulder", "right_upper_arm", ((-180, 45), (-180, 60), (-90, 90)), 400, 40, 100, 0.02),
+    Joint(
+        "right_shoulder", "right_upper_arm", ((-180, 45), (-180, 60), (-90, 90)), 400, 40, 100, 0.02
+    ),
     Joint("right_elbow", "right_lower_arm", ((-160, 0),), 300, 30, 70, 0.01),
-)  # fmt: skip
+)
 _LEG = (
     Joint("right_hip", "right_thigh", ((-60, 15), (-140, 60), (-60, 35)), 500, 50, 200, 0.02),
     Joint("right_knee", "right_shin", ((0, 160),), 500, 50, 150, 0.02),
@@ -146,7 +148,9 @@ SOLES = tuple(
 )
 # Of the right side and the middle.
 _PARTS: dict[str, Part] = {
-    "pelvis": Part("", (0, 0, STAND), 10.0, (Geom(((0, 0, 0.07),), 0.09), Geom(((0, 0, 0.205),), 0.07))),
+    "pelvis": Part(
+        "", (0, 0, STAND), 10.0, (Geom(((0, 0, 0.07),), 0.09), Geom(((0, 0, 0.205),), 0.07))
+    ),
     "torso": Part(
         "pelvis",
         (0, 0, 0.2362),
@@ -158,12 +162,18 @@ _PARTS: dict[str, Part] = {
         ),
     ),
     "head": Part("torso", (0, 0, 0.2239), 3.9, (Geom(((0, 0, 0.175),), 0.095),)),
-    "right_upper_arm": Part("torso", (-0.0241, -0.1831, 0.2435), 1.5, (_rod(-0.05, -0.23, 0.045, False),)),
-    "right_lower_arm": Part("right_upper_arm", (0, 0, -0.2748), 1.0, (_rod(-0.0525, -0.1875, 0.04),)),
+    "right_upper_arm": Part(
+        "torso", (-0.0241, -0.1831, 0.2435), 1.5, (_rod(-0.05, -0.23, 0.045, False),)
+    ),
+    "right_lower_arm": Part(
+        "right_upper_arm", (0, 0, -0.2748), 1.0, (_rod(-0.0525, -0.1875, 0.04),)
+    ),
     "right_thigh": Part("pelvis", (0, -0.0849, 0), 4.5, (_rod(-0.06, -0.36, 0.055, False),)),
     "right_shin": Part("right_thigh", (0, 0, -0.4215), 3.0, (_rod(-0.045, -0.355, 0.05),)),
-    "right_foot": Part("right_shin", (0, 0, -0.4099), 1.0, (Geom((_FOOT,), 0.0, False, _FOOT_HALF),)),
-}  # fmt: skip
+    "right_foot": Part(
+        "right_shin", (0, 0, -0.4099), 1.0, (Geom((_FOOT,), 0.0, False, _FOOT_HALF),)
+    ),
+}
 HAND_MASS, HAND_RADIUS = 0.5, 0.04  # kg, m
 
 
@@ -204,7 +214,9 @@ def _body(link: str) -> str:
     for joint_of in JOINTS:
         if joint_of.link == link:
             joint = _joint(joint_of)
-    inner = "".join(_body(other) for other in LINKS if other != "pelvis" and part(other).parent == link)
+    inner = "".join(
+        _body(other) for other in LINKS if other != "pelvis" and part(other).parent == link
+    )
     return f'<body name="{link}" pos="{_numbers(of.offset)}">{joint}{"".join(geoms)}{inner}</body>'
 
 
@@ -226,13 +238,17 @@ def _servos(joint: Joint) -> str:
     return "".join(f'<position {common} gear="{gear}"/>' for gear in gears)
 
 
-def mjcf() -> str:
-    """The character on level ground; bodies touch the ground and not each other."""
+def mjcf(others: str = "") -> str:
+    """The character on level ground; bodies touch the ground and not each other.
+
+    Args:
+      others: further elements of the worldbody, after the character, as XML.
+    """
     return (
         f'<mujoco><compiler angle="degree"/><option timestep="{TIMESTEP:.17g}"/><default>'
         '<geom contype="1" conaffinity="0" condim="3" friction="1 0.005 0.0001"/></default>'
         '<worldbody><geom name="ground" type="plane" size="0 0 1" contype="1" conaffinity="1"/>'
-        f"{_body('pelvis')}</worldbody>"
+        f"{_body('pelvis')}{others}</worldbody>"
         f"<actuator>{''.join(map(_servos, JOINTS))}</actuator></mujoco>"
     )
 

@@ -25,7 +25,7 @@ _FAR = 10.0  # m, half-width of where locations lie
 _REACH = 1.0  # m, half-width of where targets to reach lie
 _HEIGHTS = (0.2, 2.0)  # m, of those
 _NEAR, _NEARER, _FARTHEST = 0.5, 1.5, 10.0  # m, distances of a target to strike
-_BOX = (0.2, 0.2, 0.9)  # m, half its edges
+BOX = (0.2, 0.2, 0.9)  # m, half its edges
 # differs: the released model's density is not on record here; this one is 8.6 kg, light enough for
 # an arm to topple.
 _DENSITY = 30.0  # kg/m^3
@@ -36,8 +36,8 @@ _PRESSED = 1.0  # N
 
 def box() -> physics.Boxes:
     """The target to strike, out of everybody's way."""
-    mass = _DENSITY * 8.0 * float(np.prod(_BOX))
-    return physics.box((_AWAY, _AWAY, _BOX[2]), _BOX, mass=mass)
+    mass = _DENSITY * 8.0 * float(np.prod(BOX))
+    return physics.box((_AWAY, _AWAY, BOX[2]), BOX, mass=mass)
 
 
 def make_task(name: str) -> Task:
@@ -246,7 +246,13 @@ def _strike() -> Task:
         angle = jax.random.uniform(where, minval=-jnp.pi, maxval=jnp.pi)
         yaw = jax.random.uniform(turn, minval=-jnp.pi, maxval=jnp.pi)
         place = start.state.q[:2] + distance * _unit(angle)
-        pose = [place, jnp.array([_BOX[2]]), jnp.cos(yaw / 2)[None], jnp.zeros(2), jnp.sin(yaw / 2)[None]]
+        pose = [
+            place,
+            jnp.array([BOX[2]]),
+            jnp.cos(yaw / 2)[None],
+            jnp.zeros(2),
+            jnp.sin(yaw / 2)[None],
+        ]
         state = start.state._replace(
             box_q=jnp.concatenate(pose)[None], box_v=jnp.zeros_like(start.state.box_v)
         )
@@ -269,3 +275,13 @@ def _strike() -> Task:
         return jnp.any((motion.touch > _PRESSED) & ~jnp.asarray(own))
 
     return Task(begin, lambda key, goal, state: goal, observe, reward, over, 15)
+
+
+def mark(name: str, goal: tuple, state: physics.State) -> jax.Array:
+    """Where to show what a task asks for, [3] (m, world): its place, or 1 m in its direction."""
+    if name == "strike":
+        return state.box_q[0, :3]
+    if name == "reach":
+        return goal.target
+    ground = state.q[:2] + _unit(goal.direction) if isinstance(goal, Course) else goal.target
+    return jnp.append(ground, 0.05)

@@ -30,7 +30,7 @@ class Experience(NamedTuple):
     latent: [T, N, Z], that the policy was told.
     action, log_prob: of the policy.
     noisy: 1 where noise was added to the mean, else 0.
-    value, next_value: of the state before and after the action, both under the latent of the action.
+    value, next_value: of the state before and after the action, both under that latent.
     task, style: rewards; the low level's style is judged by its learner.
     terminated, ended: bool.
     window: [T, N, W], after the action and before any reset; [T, N, 0] without a discriminator.
@@ -233,9 +233,7 @@ def high_source(env: Character, config: Config, skills: Params) -> Source:
             acting, moving, again = jax.random.split(key, 3)
             seen = asking.joined(observation)
             share = jnp.ones(n)
-            action, log_prob, noisy = _acted(
-                nets, params, state.log_std, share, seen, none, acting
-            )
+            action, log_prob, noisy = _acted(nets, params, state.log_std, share, seen, none, acting)
             z = hypersphere.project(jnp.clip(action, -1.0, 1.0))
             after, told, style = follow_latent(
                 env, low, state.skills, episode, observation, z, world, moving, config.repeat

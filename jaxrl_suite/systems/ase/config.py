@@ -60,7 +60,7 @@ class Config:
       replay: old windows that are kept.
       kept: windows of an update that replace old ones once all places are taken.
       eval_episodes: of an evaluation.
-      skeleton: digest of the body, settled when a run starts.
+      skeleton, motion: digests of the body and of the clips, settled when a run starts.
     """
 
     body: Body = "humanoid"
@@ -68,8 +68,8 @@ class Config:
     task: str = "none"
     clips: tuple[str, ...] = ()
     motion_dir: str = ""
-    rules: Rules = Rules()
-    networks: Networks = Networks()
+    rules: Rules = dataclasses.field(default_factory=Rules)
+    networks: Networks = dataclasses.field(default_factory=Networks)
     level: Literal["low", "high"] = "low"
     skills: str = ""
     hidden: tuple[int, ...] = (1024, 512)
@@ -85,6 +85,7 @@ class Config:
     kept: int = 1311
     eval_episodes: int = 64
     skeleton: str = ""
+    motion: str = ""
 
     @property
     def batch(self) -> int:
@@ -110,7 +111,9 @@ class Config:
         """Raises UsageError for settings that no program can be made of."""
         for name, legal in (("body", BODIES), ("level", LEVELS), ("task", TASKS)):
             if getattr(self, name) not in legal:
-                raise UsageError(f"unknown {name} {getattr(self, name)!r}; legal: {', '.join(legal)}")
+                raise UsageError(
+                    f"unknown {name} {getattr(self, name)!r}; legal: {', '.join(legal)}"
+                )
         self.rules.check()
         for name in ("num_envs", "num_steps", "epochs", "minibatch", "repeat", "eval_episodes"):
             if getattr(self, name) < 1:

@@ -1,5 +1,6 @@
 """What has been learned: episodes without noise, on either level, and what is measured of them."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,10 +9,11 @@ import jax.numpy as jnp
 
 from jaxrl_suite.core import Metrics
 from jaxrl_suite.envs.character import Character, Episode, World
-from jaxrl_suite.ops import hypersphere
-from jaxrl_suite.systems.ase import losses
+from jaxrl_suite.ops import hypersphere, running
+from jaxrl_suite.systems.ase import losses, metrics
 from jaxrl_suite.systems.ase import params as asking
 from jaxrl_suite.systems.ase.acting import SourceState, follow_latent
+from jaxrl_suite.systems.ase.characters import make_character
 from jaxrl_suite.systems.ase.config import Config
 from jaxrl_suite.systems.ase.params import Params
 
@@ -168,3 +170,58 @@ def evaluate(
     steps = -(-horizon // config.repeat)
     trace = play_high(env, config, params, source.skills, source.world, start, steps, playing)
     return summary(trace, steps)
+
+
+HELD = 60  # actions (2 s) that a latent is held where skills are measured
+_EVERY = 5  # actions between two windows that are compared with the clips
+
+
+class Measured(NamedTuple):
+    """Of a low-level controller; see :mod:`jaxrl_suite.systems.ase.metrics`.
+
+    histogram: [M], share of each clip among the windows of episodes under way.
+    transitions: [M, M], pairs of clips before and after a switch of the latent.
+    metrics: scalars.
+    """
+
+    histogram: jax.Array
+    transitions: jax.Array
+    metrics: Metrics
+
+
+def measure_skills(
+    config: Config, params: Params, world: World, key: jax.Array, count: int
+) -> Measured:
+    """What latents do: every one of `count` is held for 2 s, from the default pose, then another.
+
+    Falls are no end here, neither of the walk through the skills nor of the recoveries, which start
+    from bodies that lie and last as long as both latents.
+    """
+    rules = dataclasses.replace(config.rules, horizon=10**6, reference=0.0, recovery=0.0)
+    stands, lies = (
+        make_character(dataclasses.replace(config, rules=dataclasses.replace(rules, fallen=share)))
+        for share in (0.0, 1.0)
+    )
+    one, two, three, four, five, six = jax.random.split(key, 6)
+    shape = (count, config.networks.latent)
+    z = jnp.stack([hypersphere.uniform(one, shape), hypersphere.uniform(two, shape)])
+    z = jnp.repeat(z, HELD, axis=0)
+    start = starts(stands, world, three, count)
+    trace = play_low(stands, config, params, world, start, z, four, windows)
+    known = metrics.references(stands, world)
+    label = lambda x: metrics.nearest(x, known, params.windows)  # noqa: E731
+    labels, num_clips = label(trace.seen[_EVERY - 1 :: _EVERY]), len(stands.clips.length)
+    shares = metrics.histogram(labels, trace.going[_EVERY - 1 :: _EVERY], num_clips)
+    at = HELD // _EVERY
+    pairs = metrics.transitions(labels[at - 1], labels[-1], num_clips)
+    size = stands.figure.frame_size
+    frames = running.normalised(params.windows, trace.seen, 5.0)[:HELD, :, :size]
+    upright = lambda episode: stands.figure.upright(world.scene, episode.state)  # noqa: E731
+    up = play_low(lies, config, params, world, starts(lies, world, five, count), z, six, upright)
+    found = summary(trace, 2 * HELD) | metrics.coverage(shares)
+    found |= {
+        "transition_coverage": metrics.transition_coverage(pairs),
+        "pairwise_distance": metrics.pairwise_distance(frames),
+    }
+    found |= metrics.recovery(up.seen, stands.figure.period)
+    return Measured(shares, pairs, found)

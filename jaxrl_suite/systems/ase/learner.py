@@ -82,9 +82,7 @@ def rewards(
     return total, {name: jnp.mean(x) for name, x in parts.items()}
 
 
-def advantages(
-    hyper: Hyper, played: Experience, reward: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def advantages(hyper: Hyper, played: Experience, reward: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Advantages and returns, [T, N]."""
     discounts = hyper.discount * (1.0 - played.terminated)
     columns = jax.vmap(gae_bootstrapped, in_axes=(1, 1, 1, 1, 1, None), out_axes=1)
@@ -165,7 +163,9 @@ def learner(config: Config, nets: Nets, sizes: Sizes) -> Learner:
         hyper, params = state.hyper, state.params
         reward, metrics = rewards(nets, config, params, hyper, played)
         advantage, target = advantages(hyper, played, reward)
-        flat = jax.tree.map(lambda x: x.reshape(config.batch, *x.shape[2:]), played._replace(clips=()))
+        flat = jax.tree.map(
+            lambda x: x.reshape(config.batch, *x.shape[2:]), played._replace(clips=())
+        )
         advantage, target = advantage.reshape(-1), target.reshape(-1)
         params = _seen(params, played, target)
         clip = hyper.input_clip

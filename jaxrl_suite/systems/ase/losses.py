@@ -116,12 +116,16 @@ def discriminator_loss(
     squares = sum(jnp.sum(kernel**2) for kernel in kernels(params))
     total = entropy + c_gp * penalty
     total = total + c_logit * jnp.sum(params["logit"]["kernel"] ** 2) + c_decay * squares
-    return total, guess, {
-        "discriminator_loss": entropy,
-        "gradient_penalty": penalty,
-        "accuracy_policy": jnp.mean((now < 0).astype(jnp.float32)),
-        "accuracy_clips": jnp.mean((real > 0).astype(jnp.float32)),
-    }
+    return (
+        total,
+        guess,
+        {
+            "discriminator_loss": entropy,
+            "gradient_penalty": penalty,
+            "accuracy_policy": jnp.mean((now < 0).astype(jnp.float32)),
+            "accuracy_clips": jnp.mean((real > 0).astype(jnp.float32)),
+        },
+    )
 
 
 def encoder_loss(guess: jax.Array, z: jax.Array) -> jax.Array:

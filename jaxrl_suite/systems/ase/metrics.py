@@ -34,7 +34,9 @@ def references(env: Character, world: World) -> tuple[jax.Array, jax.Array]:
     """Windows of all clips [R, W], and the clip of each, int32 [R]."""
     clips, times = grid(env)
     windows = jax.lax.map(
-        lambda x: env.window_of(x[0], x[1], world), (jnp.asarray(clips), jnp.asarray(times)), batch_size=256
+        lambda x: env.window_of(x[0], x[1], world),
+        (jnp.asarray(clips), jnp.asarray(times)),
+        batch_size=256,
     )
     return windows, jnp.asarray(clips)
 

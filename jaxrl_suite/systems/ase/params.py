@@ -135,6 +135,4 @@ def switched(key: jax.Array, latents: Latents, ended: jax.Array) -> Latents:
     left = latents.left - 1
     over = ended | (left <= 0)
     new = drawn(key, *latents.z.shape)
-    return Latents(
-        jnp.where(over[:, None], new.z, latents.z), jnp.where(over, new.left, left)
-    )
+    return Latents(jnp.where(over[:, None], new.z, latents.z), jnp.where(over, new.left, left))

@@ -51,10 +51,35 @@ _TRACKING = Config(
     minibatch=512,
     eval_episodes=32,
 )
+# A task from the default pose, by the skills of a run: --config.skills RUN --config.task reach.
+_TASK = Config(
+    task="location",
+    rules=Rules(reference=0.0, fallen=0.0, recovery=0.0, falls=1),
+    networks=_SMALL,
+    level="high",
+    hidden=(128, 64),
+    num_envs=64,
+    num_steps=16,
+    epochs=4,
+    minibatch=256,
+    eval_episodes=32,
+)
+# For one large GPU: the released code's networks, a fifth of its environments and a rate five times
+# as high for samples that are a thirtieth of its.
+_GPU = Config(
+    num_envs=2048,
+    minibatch=8192,
+    discriminated=4096,
+    demonstrations=8192,
+    kept=655,
+    rules=Rules(falls=2048),
+)
 PRESETS: dict[str, Preset] = {
     "quick": Preset(_QUICK, Hyper(**_RATES), 300),
     "planar": Preset(_PLANAR, Hyper(**_RATES, log_std=-1.5), 300),
     "walk": Preset(_TRACKING, Hyper(**_RATES, task=1.0, style=0.0, skill=0.0), 600),
+    "task": Preset(_TASK, Hyper(**_RATES, task=0.9, style=0.1, skill=0.0, log_std=-2.3), 200),
+    "gpu": Preset(_GPU, Hyper(), 4000),
     # Peng et al. 2022 and its released code: 100,000 updates of 131,072 actions.
     "paper": Preset(Config(), Hyper(), 100_000),
 }

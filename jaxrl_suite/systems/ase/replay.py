@@ -1,4 +1,4 @@
-"""Windows of before, in a ring of fixed size: a discriminator that forgets them can be fooled again."""
+"""Windows of before, in a ring of fixed size: a discriminator that forgot could be fooled."""
 
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ def pushed(ring: Ring, windows: jax.Array, kept: int, key: jax.Array) -> Ring:
 
 
 def drawn(ring: Ring, instead: jax.Array, key: jax.Array) -> jax.Array:
-    """As many as `instead` [B, W], uniformly with repetition; those themselves while it is empty."""
+    """As many as `instead` [B, W], with repetition; those themselves while it is empty."""
     there = jnp.minimum(ring.count, ring.windows.shape[0])
     index = jax.random.randint(key, (instead.shape[0],), 0, jnp.maximum(there, 1))
     return jnp.where(there > 0, ring.windows[index], instead)

@@ -1,18 +1,15 @@
 """The closed loops of both levels."""
 
-import hashlib
 from typing import NamedTuple
 
 import jax
 
 from jaxrl_suite.core import Metrics, System, SystemState, UsageError, fuse
-from jaxrl_suite.data import motion
-from jaxrl_suite.envs import humanoid, planar
-from jaxrl_suite.envs.character import Character, character
-from jaxrl_suite.envs.clips import Clips
+from jaxrl_suite.envs.character import Character
 from jaxrl_suite.systems.ase import evaluate as evaluating
 from jaxrl_suite.systems.ase import params as asking
 from jaxrl_suite.systems.ase.acting import high_source, low_source
+from jaxrl_suite.systems.ase.characters import make_character
 from jaxrl_suite.systems.ase.config import Config, Hyper, Networks
 from jaxrl_suite.systems.ase.learner import Sizes, learner
 from jaxrl_suite.systems.ase.params import Params
@@ -28,45 +25,6 @@ class Skills(NamedTuple):
 def skills_of(config: Config, state: SystemState) -> Skills:
     """The controller that a low level has come to."""
     return Skills(config.networks, state.learner.params)
-
-
-def skeleton_digest(config: Config) -> str:
-    """Of the body that a configuration is about, twelve digits."""
-    text = humanoid.mjcf() if config.body == "humanoid" else config.body
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def library_of(config: Config) -> motion.Library:
-    """The humanoid's clips that a configuration asks for.
-
-    Raises:
-      UsageError: a clip that is not there, or a file that is no clip of this skeleton.
-    """
-    if config.motion_dir:
-        library = motion.read_directory(config.motion_dir)
-    else:
-        library = motion.default()
-    return motion.subset(library, config.clips) if config.clips else library
-
-
-def make_character(config: Config) -> Character:
-    """What a configuration plays.
-
-    Raises:
-      UsageError: settings that no program can be made of, or of another skeleton.
-    """
-    config.check()
-    if config.skeleton not in ("", skeleton_digest(config)):
-        raise UsageError(
-            f"the run's skeleton {config.skeleton} is not this one, {skeleton_digest(config)}: its "
-            "parameters mean other bodies; go on with the release that made it, or start a new run"
-        )
-    if config.body == "planar":
-        return character(planar.point(), planar.directions(), planar.tasks(config.task), config.rules)
-    clips: Clips = library_of(config).clips
-    task = humanoid.follow(clips) if config.task == "follow" else humanoid.make_task(config.task)
-    box = humanoid.box() if config.task == "strike" else None
-    return character(humanoid.humanoid(config.backend, box), clips, task, config.rules)
 
 
 def make(config: Config, hyper: Hyper, skills: Skills | None = None) -> System:

@@ -5,9 +5,10 @@ import struct
 
 import numpy as np
 
-from jaxrl_suite.data.motion import Clip, turns
+from jaxrl_suite.data.motion import Clip
 from jaxrl_suite.data.motion.epmocap import BODIES, MAGIC, WIDTHS
 from jaxrl_suite.data.motion.retarget import _ARM, _FOOT, _SOLE, _TRUNK
+from jaxrl_suite.envs import turns
 
 FRAMES, FPS = 20, 30.0
 

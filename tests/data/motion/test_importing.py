@@ -13,8 +13,8 @@ from jaxrl_suite.data.motion import (
     importing,
     measures,
     retarget,
-    turns,
 )
+from jaxrl_suite.envs import turns
 from tests.data.motion import made
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data import motion
-from jaxrl_suite.data.motion import build, checking, epmocap, library, measures, retarget, turns
+from jaxrl_suite.data.motion import build, checking, epmocap, library, measures, retarget
 from jaxrl_suite.envs import clips as envs_clips
+from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.humanoid import skeleton
 
 # Frames, seconds, loop, lowest point (m, median) and largest angle beyond a limit (rad).

@@ -51,6 +51,15 @@ def angle(q: np.ndarray) -> np.ndarray:
     return 2.0 * np.arctan2(np.linalg.norm(q[..., 1:], axis=-1), np.abs(q[..., 0]))
 
 
+def vector(q: np.ndarray) -> np.ndarray:
+    """Rotation vector of length at most pi (rad), [..., 4] -> [..., 3]."""
+    q = np.where(q[..., :1] < 0, -q, q)
+    length = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    small = length < 1e-9
+    whole = 2.0 * np.arctan2(length, q[..., :1])
+    return np.where(small, 2.0, whole / np.where(small, 1.0, length)) * q[..., 1:]
+
+
 def slerp(q: np.ndarray, r: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The rotation that `share` [...] of the shorter way from q leads towards r, [..., 4]."""
     r = np.where(np.sum(q * r, axis=-1, keepdims=True) < 0, -r, r)
