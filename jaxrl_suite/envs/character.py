@@ -176,7 +176,7 @@ class Character(NamedTuple):
     observation_sizes: of "body", "task" and "window", W D.
     action_size: length of an action.
     rules: see :class:`Rules`.
-    clips: see :class:`Clips`.
+    clips: as they were given, arrays of NumPy.
     figure: see :class:`Figure`.
     """
 
@@ -231,14 +231,14 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
             f"{rules.window} frames needs {behind:.3f} s"
         )
 
-    clips = jax.tree.map(jnp.asarray, clips)
+    known = jax.tree.map(jnp.asarray, clips)
 
     def frames_of(clip: jax.Array, time: jax.Array, world: World) -> jax.Array:
         """[W, D], newest first."""
         times = time - figure.period * jnp.arange(rules.window)
 
         def one(when: jax.Array) -> jax.Array:
-            pose = reading.at(clips, clip, when)
+            pose = reading.at(known, clip, when)
             return figure.frame(world.scene, figure.pose(world.scene, pose))
 
         return jax.vmap(one)(times)
@@ -260,8 +260,8 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
     def reset(key: jax.Array, world: World) -> tuple[Episode, dict[str, jax.Array]]:
         what, which, where, doing = jax.random.split(key, 4)
         lies, moves = jax.random.uniform(what, (2,)) < jnp.array([rules.fallen, rules.reference])
-        clip, time = reading.draw(clips, which, behind)
-        moving = figure.pose(world.scene, reading.at(clips, clip, time))
+        clip, time = reading.draw(known, which, behind)
+        moving = figure.pose(world.scene, reading.at(known, clip, time))
         lying = jax.random.randint(where, (), 0, jax.tree.leaves(world.falls)[0].shape[0])
         lying = jax.tree.map(lambda x: x[lying], world.falls)
         state = choose(lies, lying, choose(moves, moving, figure.stand(world.scene)))
@@ -326,7 +326,7 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
         return frames_of(clip, time, world).reshape(-1)
 
     def demonstration(key: jax.Array, world: World) -> jax.Array:
-        return window_of(*reading.draw(clips, key, behind), world)
+        return window_of(*reading.draw(known, key, behind), world)
 
     sizes = {
         "body": figure.sense_size,

@@ -1,0 +1,1 @@
+"""Adversarial skill embeddings (Peng et al. 2022)."""
