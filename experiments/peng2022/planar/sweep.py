@@ -119,7 +119,9 @@ def main() -> None:
             rows = rows_of(method)
             results.add(rows)
             told = ("coverage", "entropy", "skill_reward", "pairwise_distance", "task_return")
-            means = {n: round(float(np.mean([r[n] for r in rows])), 3) for n in told if n in rows[0]}
+            means = {
+                n: round(float(np.mean([r[n] for r in rows])), 3) for n in told if n in rows[0]
+            }
             print(method, means, flush=True)
 
 

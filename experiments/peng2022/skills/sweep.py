@@ -1,0 +1,75 @@
+"""Do skills of the humanoid emerge on two cores? The preset `quick`, and without skill discovery.
+
+python -m experiments.peng2022.skills.sweep      (about 30 minutes, one process a core)
+
+The low level learns from all 51 clips. What its skills are is measured by 64 latents, each held for
+2 s from the default pose, and by bodies that lie and are to stand up; before and after learning.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.peng2022.learning import learn
+from experiments.peng2022.methods import hyper_of
+from experiments.results import ResultsFile
+from jaxrl_suite.runtime.compile_cache import enable_compile_cache
+from jaxrl_suite.systems import ase
+
+RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
+SEEDS, LATENTS = 3, 64
+PRESET = ase.PRESETS["quick"]
+METHODS = ("ASE", "no skill discovery")
+CURVES = ("style_reward", "skill_reward", "length", "accuracy_clips", "accuracy_policy")
+
+
+def row_of(method: str, seed: int) -> dict[str, Any]:
+    """What a seed came to."""
+    config, hyper = PRESET.config, hyper_of(method, PRESET.hyper)
+    system = ase.make(config, hyper)
+
+    @jax.jit
+    def measure(state: Any, key: jax.Array) -> ase.Measured:
+        params, world = state.learner.params, state.source.world
+        return ase.measure_skills(config, params, world, key, LATENTS)
+
+    before = jax.jit(system.init)(jax.random.key(seed))
+    told = {"untrained": jax.device_get(measure(before, jax.random.key(1000 + seed)))}
+    updates = PRESET.num_updates
+    state, curves = learn(system, hyper, updates, seed, CURVES, method)
+    told["learned"] = jax.device_get(measure(state, jax.random.key(1000 + seed)))
+    row: dict[str, Any] = {"method": method, "seed": seed, "actions": updates * config.batch}
+    for when, found in told.items():
+        row |= {f"{when}_{name}": float(x) for name, x in found.metrics.items()}
+        row[f"{when}_histogram"] = [round(float(x), 4) for x in found.histogram]
+    return row | {f"curve_{name}": curve for name, curve in curves.items()}
+
+
+def main() -> None:
+    """Runs whatever the results file lacks."""
+    enable_compile_cache()
+    settings = {
+        "config": dataclasses.asdict(PRESET.config),
+        "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
+        "updates": PRESET.num_updates,
+        "latents": LATENTS,
+        "seeds": SEEDS,
+        "clips": ase.clip_names(PRESET.config),
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+    }
+    results = ResultsFile(RESULTS, keys=("method", "seed"), settings=settings)
+    for seed in range(SEEDS):
+        for method in METHODS:
+            if results.lacks(method=method, seed=seed):
+                row = row_of(method, seed)
+                results.add([row])
+                short = {k: v for k, v in row.items() if "curve" not in k and "hist" not in k}
+                print(short, flush=True)
+
+
+if __name__ == "__main__":
+    main()
