@@ -35,6 +35,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/physics.py
 	$(BIN)/python benchmarks/derl.py
 	$(BIN)/python benchmarks/harmodt.py
+	$(BIN)/python benchmarks/ase.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -57,6 +57,10 @@ class RenderOptions:
     seed: int = 0
 
 
+# What a run of the high level has from that of its skills.
+_INHERITED = ("networks", "body", "clips", "motion_dir", "skeleton", "motion")
+
+
 def _skills(config: ase.Config) -> ase.Skills | None:
     """The controller that a configuration of the high level commands."""
     if config.level == "low":
@@ -97,9 +101,8 @@ def settle(config: ase.Config, evaluates: bool) -> ase.Config:
         config = dataclasses.replace(
             config,
             skills=str(run.path.resolve()),
-            networks=low.networks,
-            body=low.body,
-            skeleton=low.skeleton,
+            rules=dataclasses.replace(config.rules, window=low.rules.window),
+            **{name: getattr(low, name) for name in _INHERITED},
         )
     return ase.settled(config)
 

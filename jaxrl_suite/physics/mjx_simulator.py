@@ -64,7 +64,8 @@ def mjx_simulator(sizes: Sizes, options: Options, scene: Scene) -> Simulator:
             ctrl=control[places.controls],
             qfrc_applied=force[places.dofs],
         )
-        with jax.numpy_rank_promotion("allow"):  # MJX is written so
+        # MJX is written so; and tensor cores' products would cost three digits.
+        with jax.numpy_rank_promotion("allow"), jax.default_matmul_precision("highest"):
             data = mjx.step(compiled, data)
         rest = engine.init(sizes, scene)
         after = places.from_mujoco(rest, data.qpos, data.qvel, data.qacc)

@@ -107,7 +107,7 @@ def test_a_new_latent_a_time_limit_and_a_termination_by_hand() -> None:
     rewards, discounts = [1.0, 2.0, 3.0, 4.0], [0.5, 0.5, 0.0, 0.5]
     ended = [False, True, True, False]
     found = gae_bootstrapped(
-        *(jnp.asarray(x) for x in (values, next_values, rewards, discounts)), jnp.asarray(ended), 0.5
+        *(jnp.asarray(x) for x in (values, next_values, rewards, discounts, ended)), 0.5
     )
     # 3: 4 + 8/2 - 1 = 7. 2: 3 - 3 = 0. 1: 2 + 6/2 - 10 = -5, and nothing of step 2.
     # 0: 1 + 4/2 - 2 = 1, and a quarter of step 1: the recursion runs through a new latent.

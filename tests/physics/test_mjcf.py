@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxrl_suite.core import UsageError
+from jaxrl_suite.envs import humanoid
 from jaxrl_suite.physics import Sizes, from_mjcf, stack, to_mjcf
 from tests.physics import reference
 
@@ -33,6 +34,25 @@ def test_the_plain_file_loads():
     assert body.actuators == ((1, 0),)
     assert body.sizes.num_bodies == 2
     assert body.ground_friction == 1.0
+
+
+BALL_SERVOS = """<actuator>
+<position joint="hip" kp="5" gear="1 0 0 0 0 0" forcelimited="true" forcerange="-3 2"/>
+<motor joint="hip" gear="0 -3 0 0 0 0"/>
+<position joint="hip" kp="7" gear="0 0 1 0 0 0" ctrllimited="true" ctrlrange="-1 1.5"/>
+</actuator>"""
+BALL = '<joint name="hip" type="ball" damping=".4" armature=".01" limited="true" range="0 100"/>'
+
+
+def test_servos_of_a_ball_pull_about_an_axis_each():
+    body = load(joint=BALL, rest=BALL_SERVOS.replace("0 0 1 0 0 0", "0 0 2 0 0 0"))
+    assert body.actuators == ((1, 0), (1, 1), (1, 2))
+    np.testing.assert_allclose(body.model.gear[6:9], [5, -3, 14])
+    # Of a gear of 2 both the angle that is seen and the force are doubled.
+    np.testing.assert_allclose(body.model.kp[6:9], [5, 0, 28])
+    np.testing.assert_allclose(body.model.force_range[6], [-3, 2])
+    assert not np.isfinite(body.model.force_range[7:9]).any()
+    np.testing.assert_allclose(body.model.control_range[8], [-1, 1.5])
 
 
 MOTOR = "<actuator>{}</actuator>"
@@ -89,6 +109,33 @@ REFUSED = [
         "second actuator",
     ),
     ({"rest": MOTOR.format('<general name="m" joint="hip" dyntype="filter"/>')}, "m: its dynamics"),
+    (
+        {
+            "joint": '<joint name="hip" type="ball"/>',
+            "rest": MOTOR.format('<position name="m" joint="hip" kp="5" gear="1 1 0 0 0 0"/>'),
+        },
+        r"m: gear \[1. 1. 0.\]",
+    ),
+    (
+        {
+            "joint": '<joint name="hip" type="ball"/>',
+            "rest": MOTOR.format(
+                '<position joint="hip" kp="5" gear="0 1 0 0 0 0"/>'
+                '<position name="m" joint="hip" kp="7" gear="0 2 0 0 0 0"/>'
+            ),
+        },
+        "m: a second actuator",
+    ),
+    (
+        {
+            "joint": '<joint name="hip" type="ball"/>',
+            "rest": MOTOR.format(
+                '<general name="m" joint="hip" gear="1 0 0 0 0 0" gainprm="5" biastype="affine" '
+                'biasprm="0 -4 0"/>'
+            ),
+        },
+        "m: a bias on a ball other than its gain",
+    ),
     ({"rest": '<equality><weld body1="root" body2="limb"/></equality>'}, "equality"),
     ({"joint": '<joint name="hip" limited="true" range="30 -30"/>'}, "range"),
 ]
@@ -128,6 +175,8 @@ TEXTS = {
     "hurdles": reference.hurdles_mjcf(),
     "pushed box": reference.pushed_box_mjcf(),
     "hills": reference.hills_mjcf(),
+    "servos of a ball": FILE.format(**DEFAULT | {"joint": BALL, "rest": BALL_SERVOS}),
+    "character": humanoid.mjcf(),
 } | {entry["name"]: reference.unimal_mjcf(entry) for entry in reference.unimals()}
 
 
@@ -135,7 +184,9 @@ TEXTS = {
 def test_what_is_written_loads_as_the_same_body(name):
     body = from_mjcf(TEXTS[name])
     # Through padding, too: what does not exist is not written.
-    wide = Sizes(body.sizes.num_bodies + 2, 3, 2, balls=body.sizes.balls, obstacles=3, boxes=2)
+    own = body.sizes
+    segments = max(2, own.segments)
+    wide = Sizes(own.num_bodies + 2, 3, segments, balls=own.balls, obstacles=3, boxes=2)
     scenes, _ = stack([body], wide)
     scene = jax.tree.map(lambda x: x[0], scenes)
     again = from_mjcf(to_mjcf(wide, body.options, scene, names=body.link_names))

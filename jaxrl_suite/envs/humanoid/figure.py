@@ -101,7 +101,7 @@ def simulation(backend: Backend = "articulated", boxes: int = 0) -> physics.Simu
         raise UsageError(f"unknown backend {backend!r}; legal: {', '.join(BACKENDS)}")
     if boxes:
         raise UsageError("backend 'mjx' has no boxes; legal for this task: articulated")
-    # differs: 4 Newton and 8 line-search steps, which MJX, unlike this engine, is stable with.
+    # What MJX is fast and stable with; it then leaves MuJoCo by millimetres within ten actions.
     options = dataclasses.replace(options, newton_steps=4)
     return mjx_simulator(sizes, options, scene(sizes))
 

@@ -78,11 +78,11 @@ _GPU = Config(
     rules=Rules(falls=2048),
 )
 PRESETS: dict[str, Preset] = {
-    "quick": Preset(_QUICK, Hyper(**_RATES, **_NOISE), 240),
+    "quick": Preset(_QUICK, Hyper(**_RATES, **_NOISE), 160),
     "planar": Preset(_PLANAR, Hyper(**_RATES, log_std=-1.5), 300),
     # The discount is DeepMimic's.
     "walk": Preset(
-        _TRACKING, Hyper(**_RATES, **_NOISE, discount=0.95, task=1.0, style=0.0, skill=0.0), 400
+        _TRACKING, Hyper(**_RATES, **_NOISE, discount=0.95, task=1.0, style=0.0, skill=0.0), 300
     ),
     "task": Preset(_TASK, Hyper(**_RATES, task=0.9, style=0.1, skill=0.0, log_std=-2.3), 200),
     "gpu": Preset(_GPU, Hyper(), 4000),

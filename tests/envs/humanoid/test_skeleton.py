@@ -105,7 +105,7 @@ def test_an_action_asks_for_the_angle_of_the_table(joint):
 def test_actions_drive_the_slots_that_c_drives():
     """In the order of the joints, and of the file."""
     np.testing.assert_array_equal(figure.SLOTS, states.reference().layout.controls)
-    assert humanoid.LINKS == skeleton.body().link_names
+    assert skeleton.body().link_names == humanoid.LINKS
 
 
 def test_feet_touch_with_four_spheres_each_and_22_contacts_are_the_most():

@@ -45,7 +45,8 @@ def test_the_skill_reward_lies_between_0_and_1():
     found = np.asarray(losses.skill_reward(guess, latent))
     assert found.min() == 0
     assert 0.9 < found.max() <= 1 + 1e-6
-    hand = losses.skill_reward(jnp.array([[0.6, 0.8], [0, 1.0]]), jnp.array([[0.8, 0.6], [0, -1.0]]))
+    guess, latent = jnp.array([[0.6, 0.8], [0, 1.0]]), jnp.array([[0.8, 0.6], [0, -1.0]])
+    hand = losses.skill_reward(guess, latent)
     np.testing.assert_allclose(hand, [0.96, 0], atol=1e-6)
 
 
@@ -57,7 +58,10 @@ def test_the_loss_of_a_policy_is_ppos_clip():
     old = jnp.full(6, -2.0)
     one = lambda i: float(  # noqa: E731
         losses.policy_loss(
-            old[i, None] + jnp.log(ratio[i, None]), old[i, None], advantage[i, None], mask[i, None],
+            old[i, None] + jnp.log(ratio[i, None]),
+            old[i, None],
+            advantage[i, None],
+            mask[i, None],
             0.2,
         )
     )
