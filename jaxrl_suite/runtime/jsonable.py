@@ -56,7 +56,8 @@ def from_jsonable(cls: Any, value: Any, where: str = "config") -> Any:
         _check(value in arguments, where, value, " or ".join(map(repr, arguments)))
         return value
     if origin is tuple or cls is tuple:
-        _check(isinstance(value, list), where, value, "a list")
+        # A tuple where the value has been read before, as a part of something of no type.
+        _check(isinstance(value, list | tuple), where, value, "a list")
         kinds = arguments or (Any, ...)
         if kinds[-1] is ...:
             kinds = (kinds[0],) * len(value)

@@ -109,7 +109,6 @@ def test_the_humanoid_is_trained_and_filmed(tmp_path, capfd):
         (("--config.replay", 3), "replay must hold the 32 windows of an update, not 3"),
         (("--config.rules.spared", 90), "rules.spared must lie in 0 .. 89, not 90"),
         (("--config.task", "follow"), "the task follow needs the humanoid"),
-        (("--config.level", "high"), "the high level needs a task; legal: steering"),
         (("--init-from", "ase/low"), "ase begins from nothing: leave --init-from out"),
     ],
 )

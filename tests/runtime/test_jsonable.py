@@ -84,3 +84,12 @@ def test_what_does_not_fit_is_named(change, message):
 def test_what_json_cannot_hold_is_refused():
     with pytest.raises(UsageError, match="cannot hold"):
         to_jsonable(Config(anything=object()))
+
+
+def test_what_was_read_as_a_part_of_something_else_is_read_again():
+    class Outer(NamedTuple):
+        config: dict[str, Any]
+
+    data = {"config": json.loads(json.dumps({"widths": [1, 2]}))}
+    once = from_jsonable(Outer, data).config
+    assert from_jsonable(tuple[int, ...], once["widths"]) == (1, 2)

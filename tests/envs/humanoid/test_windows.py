@@ -81,13 +81,14 @@ def test_a_replayed_clip_is_its_window():
 
 def test_an_episode_that_starts_in_a_clip_has_its_window_bit_for_bit():
     env, world = made()
+    clips = jax.tree.map(jnp.asarray, env.clips)
     keys = jax.random.split(jax.random.key(2), COUNT)
     episode, seen = program("reset")(keys, world)
 
     def drawn(key):
         """As the reset draws it."""
         which = jax.random.split(key, 4)[1]
-        return reading.draw(env.clips, which, (WINDOW - 1) * humanoid.PERIOD)
+        return reading.draw(clips, which, (WINDOW - 1) * humanoid.PERIOD)
 
     clip, time = jax.vmap(drawn)(keys)
     np.testing.assert_array_equal(seen["window"], program("window_of")(clip, time, world))
@@ -97,9 +98,10 @@ def test_an_episode_that_starts_in_a_clip_has_its_window_bit_for_bit():
 
 def test_a_demonstration_is_a_window_of_the_clip_that_is_drawn():
     env, world = made()
+    clips = jax.tree.map(jnp.asarray, env.clips)
     keys = jax.random.split(jax.random.key(3), COUNT)
     behind = (WINDOW - 1) * humanoid.PERIOD
-    clip, time = jax.vmap(lambda k: reading.draw(env.clips, k, behind))(keys)
+    clip, time = jax.vmap(lambda k: reading.draw(clips, k, behind))(keys)
     found = np.asarray(program("demonstration")(keys, world))
     np.testing.assert_array_equal(found, program("window_of")(clip, time, world))
     assert len(set(np.asarray(clip).tolist())) == len(CLIPS)

@@ -216,7 +216,7 @@ def test_skills_are_found_and_cover_the_clips_and_without_an_encoder_they_are_no
 
     def run(hyper, key):
         begin = whole.init(key, hyper)
-        state, told = train(whole, 100)(begin)
+        state, told = train(whole, PLANAR.num_updates)(begin)
         world, params = state.source.world, state.learner.params
         start = evaluating.starts(env, world, jax.random.key(5), 64)
         z = hypersphere.uniform(jax.random.key(6), (64, config.networks.latent))
@@ -226,12 +226,14 @@ def test_skills_are_found_and_cover_the_clips_and_without_an_encoder_they_are_no
         )  # fmt: skip
         labels = metrics.nearest(trace.seen[-8:], metrics.references(env, world), params.windows)
         shares = metrics.histogram(labels, jnp.ones(labels.shape), 8)
-        return told["skill_reward"], metrics.coverage(shares)["coverage"]
+        return told["skill_reward"], metrics.coverage(shares)
 
     many = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (0, None)))
     skill, covered = jax.device_get(many(both, jax.random.split(jax.random.key(0), SEEDS)))
     found = skill[..., -20:].mean(-1)
     assert (found[0] > skill[0, :, 0] + 0.2).all()
     assert (found[0] > found[1] + 0.2).all()
-    assert covered[0].mean() > 0.75
-    assert (covered[0] > covered[1]).all()
+    # One of many skills may be spread by chance without an encoder; on the whole none is.
+    assert covered["coverage"][0].mean() > 0.9
+    assert covered["coverage"][0].mean() > covered["coverage"][1].mean() + 0.1
+    assert (covered["entropy"][0] > covered["entropy"][1]).all()

@@ -146,7 +146,7 @@ def test_both_levels_are_evaluated():
 def test_commanding_skills_learns_to_be_where_the_target_is():
     preset = ase.PRESETS["planar"]
     low = ase.make(preset.config, preset.hyper)
-    skilled, _ = jax.jit(lambda k: train(low, 150)(low.init(k)))(jax.random.key(0))
+    skilled, _ = jax.jit(lambda k: train(low, preset.num_updates)(low.init(k)))(jax.random.key(0))
     config = dataclasses.replace(preset.config, level="high", task="location")
     hyper = preset.hyper._replace(task=0.9, style=0.1)
     high = ase.make(config, hyper, ase.skills_of(preset.config, skilled))
@@ -154,7 +154,7 @@ def test_commanding_skills_learns_to_be_where_the_target_is():
     after, _ = jax.jit(train(high, 150))(begin)
     evaluate = jax.jit(high.evaluate)
     found = [float(evaluate(s, jax.random.key(2))["normalised_return"]) for s in (begin, after)]
-    assert found[1] > found[0] + 0.1
+    assert found[1] > found[0] + 0.15
     same(after.source.skills, skilled.learner.params)
 
 
