@@ -21,6 +21,10 @@ from experiments.impala.corrections import figure as corrections
 from experiments.impala.is_variance import figure as is_variance
 from experiments.impala.num_variants import figure as num_variants
 from experiments.impala.quick_learns import figure as quick_learns
+from experiments.peng2022.planar import figure as planar
+from experiments.peng2022.servos import figure as servos
+from experiments.peng2022.skills import figure as skills
+from experiments.peng2022.tracking import figure as tracking
 from experiments.physics.cheap_start import figure as cheap_start
 from experiments.physics.parity import figure as parity
 from experiments.results import ResultsFile, read_header, read_rows
@@ -35,9 +39,10 @@ ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
 PHYSICS = (parity, cheap_start)
 UNIMALS = (generator, inner_loop, evolution, transfer)
 TASKS = (experts, mt5, mt50, directions, ablations, ant_expert)
-STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS, *TASKS)]
+SKILLS = (planar, tracking, skills, servos)
+STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS, *TASKS, *SKILLS)]
 # Nothing in them is learned: one row a quantity.
-MEASURED = {parity.STUDY.name, generator.STUDY.name, experts.STUDY.name}
+MEASURED = {x.STUDY.name for x in (parity, generator, experts, servos)}
 # Their READMEs say so; five everywhere else.
 MIN_SEEDS = {"hu2024/mt50": 1} | dict.fromkeys(
     (
@@ -48,6 +53,8 @@ MIN_SEEDS = {"hu2024/mt50": 1} | dict.fromkeys(
         "hu2024/mt5",
         "hu2024/ablations",
         "hu2024/ant_expert",
+        "peng2022/tracking",
+        "peng2022/skills",
         *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity")),
     ),
     3,

@@ -5,7 +5,7 @@ python -m experiments.peng2022.planar.sweep      (about 5 minutes on two CPU cor
 Every method trains the low level of the preset `planar` (307,200 actions), five seeds side by side
 in one program. What its skills are is measured by 256 latents, each held for 2 s. Then the skills
 are frozen, and a high level learns to be where a target is ("location"), by as many actions of the
-low level (100 updates of 64 environments x 16 x 5); "from scratch" learns the same task, by as many
+low level (200 updates of 64 environments x 16 x 5); "from scratch" learns the same task, by as many
 actions, without skills.
 """
 
@@ -24,11 +24,11 @@ from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import ase
 
 RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
-SEEDS, LATENTS, TASK_UPDATES = 5, 256, 100
+SEEDS, LATENTS, TASK_UPDATES = 5, 256, 200
 PRESET = ase.PRESETS["planar"]
 STARTS = Rules(horizon=90, window=4, reference=0.0, fallen=0.0, recovery=0.0, spared=0)
 HIGH = dataclasses.replace(PRESET.config, level="high", task="location", rules=STARTS)
-HIGH_HYPER = ase.PRESETS["task"].hyper
+HIGH_HYPER = ase.PRESETS["task"].hyper._replace(learning_rate=1e-3, log_std=-1.6)
 # Without skills: the low level's learner with the task's reward alone.
 SCRATCH = dataclasses.replace(
     PRESET.config,
@@ -38,7 +38,9 @@ SCRATCH = dataclasses.replace(
     num_steps=80,  # as many actions an update as the high level's
     mixed=False,
 )
-SCRATCH_HYPER = PRESET.hyper._replace(task=1.0, style=0.0, skill=0.0, log_std=-1.5)
+SCRATCH_HYPER = PRESET.hyper._replace(
+    learning_rate=1e-3, log_std=-1.6, task=1.0, style=0.0, skill=0.0
+)
 SCRATCH_NAME = "from scratch"
 
 

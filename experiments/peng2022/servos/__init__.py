@@ -1,0 +1,1 @@
+"""Do the servos stay finite?"""
