@@ -2,8 +2,9 @@
 
 The body itself is a :class:`Figure`, what it is to do a :class:`Task`; both are pure functions of
 one character, and the caller vmaps. A discriminator sees windows: the last frames of what a
-character did, newest first. Clips and episodes are shown by the same function, so that a clip
-replayed is the clip itself, bit for bit.
+character did, newest first. Clips and episodes are shown by the same function: a clip that is replayed is
+the clip itself, to the last bit or, where the compiler arranges a batch of another shape in another
+way, but for that bit.
 
 Source: Peng et al. 2022 and its released code.
 """
@@ -149,7 +150,7 @@ class Episode(NamedTuple):
     step: int32 [], actions so far; it runs on through a recovery.
     spared: int32 [], actions left in which it cannot end.
     total: [], sum of rewards.
-    diverged: bool [], the last action ended it since its state was not finite.
+    diverged: bool [], its state was not finite, which ended it, and is a rest pose instead.
     dropped: int32 [], contacts that found no room, so far.
     """
 
@@ -293,7 +294,7 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
         reward = jnp.where(motion.diverged, 0.0, reward)
         count, spared = episode.step + 1, episode.spared > 0
         # Contacts of the first action may be left from the start's own pose.
-        ends = (motion.fallen & (count > 1)) | task.over(episode.goal, motion)
+        ends = (motion.fallen | task.over(episode.goal, motion)) & (count > 1)
         terminated = (ends & ~spared) | motion.diverged
         truncated = ~terminated & ~spared & (count >= rules.horizon)
         frame = figure.frame(world.scene, motion.after)
@@ -304,7 +305,7 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
             count,
             jnp.maximum(episode.spared - 1, 0),
             episode.total + reward,
-            motion.diverged,
+            episode.diverged | motion.diverged,
             episode.dropped + motion.dropped,
         )
         return episode, TimeStep(observe(episode, world), reward, terminated, truncated)

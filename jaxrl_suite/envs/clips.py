@@ -109,7 +109,8 @@ def at(clips: Clips, clip: jax.Array, time: jax.Array) -> Pose:
     """
     first, count, fps = clips.start[clip], clips.length[clip], clips.fps[clip]
     whole = duration(clips, clip)
-    laps = jnp.where(clips.loop[clip], jnp.floor(jnp.maximum(time, 0.0) / whole), 0.0)
+    # The end itself belongs to the lap that it ends, or a window up to it would cross the seam.
+    laps = jnp.where(clips.loop[clip], jnp.maximum(jnp.ceil(time / whole) - 1.0, 0.0), 0.0)
     place = jnp.clip((time - laps * whole) * fps, 0.0, count - 1)
     # The last frame is an end to blend towards, never a beginning: its velocity is a repetition.
     low = jnp.minimum(jnp.floor(place).astype(jnp.int32), count - 2)

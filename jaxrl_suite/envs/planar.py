@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.character import Figure, Motion, Start, Task, no_task
 from jaxrl_suite.envs.clips import Clips, Pose, rates
 
+TASKS = ("none", "location")
 PERIOD = 1.0 / 30.0  # s
 SPEED = 1.0  # m/s, of all clips
 _FASTEST = 2.0  # m/s, that an action of 1 asks for
@@ -76,6 +78,8 @@ def point() -> Figure:
 
 def tasks(name: str) -> Task:
     """ "none", or "location": be where a target is, exp(-d^2) for its distance d (m)."""
+    if name not in TASKS:
+        raise UsageError(f"the point has no task {name!r}; legal: {', '.join(TASKS)}")
     if name == "none":
         return no_task()
 

@@ -312,8 +312,11 @@ def _fill_actuators(
                 _refuse(name, f"gear {m.actuator_gear[a, :3]}", "one axis of a ball, as 0 1 0")
             s = int(axes[0])
             gear = m.actuator_gear[a, s]
-            if m.actuator_biasprm[a, 1] not in (0, -m.actuator_gainprm[a, 0]):
+            servo = bool(m.actuator_biasprm[a, 1])
+            if servo and m.actuator_biasprm[a, 1] != -m.actuator_gainprm[a, 0]:
                 _refuse(name, "a bias on a ball other than its gain", "motor, position")
+            if servo and gear != 1:  # what counts as a turn would be another angle
+                _refuse(name, f"gear {gear:g} of a position actuator on a ball", "1")
         if (link, s) in found:
             _refuse(name, "a second actuator of a joint", "one a hinge, or an axis of a ball")
         dof = ROOT_DOFS + (link - 1) * sizes.hinges + s

@@ -33,8 +33,8 @@ def finding(rows: Sequence[Row]) -> str:
     """What was not finite, and how deep."""
     (row,) = rows
     return (
-        f"{row['envs']} humanoids x {row['actions']:,} random actions: {row['diverged']} states not "
-        f"finite, {row['dropped_contacts']} contacts dropped, in the ground by at most "
+        f"{row['envs']} humanoids x {row['actions']:,} random actions: {row['diverged']} states "
+        f"not finite, {row['dropped_contacts']} contacts dropped, in the ground by at most "
         f"{100 * row['penetration_max']:.1f} cm, 99% by {100 * row['penetration_99']:.1f} cm"
     )
 

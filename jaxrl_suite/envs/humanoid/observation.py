@@ -44,9 +44,10 @@ def heading(quaternion: jax.Array) -> jax.Array:
     The heading is where the root's x axis points on the ground.
     """
     ahead = rotations.rotate(quaternion, jnp.zeros(3).at[0].set(1.0))[:2]
-    # Upright along x there is no heading; any will do.
-    length = jnp.sqrt(jnp.maximum(ahead @ ahead, 1e-12))
-    c, s = ahead / length
+    # Where x points straight up or down there is no heading; the world's will do.
+    square = ahead @ ahead
+    ahead = jnp.where(square > 1e-12, ahead, jnp.array([1.0, 0.0]))
+    c, s = ahead / jnp.sqrt(jnp.where(square > 1e-12, square, 1.0))
     zero, one = jnp.zeros(()), jnp.ones(())
     return jnp.stack(
         [jnp.stack([c, s, zero]), jnp.stack([-s, c, zero]), jnp.stack([zero, zero, one])]

@@ -171,7 +171,7 @@ def _ends(episode: Episode, ended: jax.Array) -> tuple[jax.Array, ...]:
     return (
         jnp.where(ended, episode.total, nothing),
         jnp.where(ended, episode.step.astype(jnp.float32), nothing),
-        episode.diverged.astype(jnp.float32),
+        (ended & episode.diverged).astype(jnp.float32),
         jnp.where(ended, episode.dropped, 0).astype(jnp.float32),
     )
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import jax
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.envs import humanoid
+from jaxrl_suite.envs import humanoid, planar
 from jaxrl_suite.envs.character import Rules
 
 BODIES = ("humanoid", "planar")
@@ -31,6 +31,16 @@ class Networks:
     hidden: tuple[int, ...] = (1024, 1024, 512)
     style: tuple[int, ...] = (512, 256, 64)
     discriminator: tuple[int, ...] = (1024, 1024, 512)
+
+    def check(self) -> None:
+        """Raises UsageError for sizes that no network can have."""
+        if self.latent < 0:
+            raise UsageError(f"networks.latent must be at least 0, not {self.latent}")
+        for name in ("hidden", "style", "discriminator"):
+            units = getattr(self, name)
+            needed = name == "hidden" or (name == "style" and self.latent)
+            if (needed and not units) or min(units, default=1) < 1:
+                raise UsageError(f"networks.{name} must name units, each at least 1, not {units}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +124,14 @@ class Config:
                 raise UsageError(
                     f"unknown {name} {getattr(self, name)!r}; legal: {', '.join(legal)}"
                 )
+        if self.body == "planar" and self.task not in planar.TASKS:
+            raise UsageError(
+                f"the point has no task {self.task!r}; legal: {', '.join(planar.TASKS)}"
+            )
         self.rules.check()
+        self.networks.check()
+        if not self.hidden or min(self.hidden) < 1:
+            raise UsageError(f"hidden must name units, each at least 1, not {self.hidden}")
         for name in ("num_envs", "num_steps", "epochs", "minibatch", "repeat", "eval_episodes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
