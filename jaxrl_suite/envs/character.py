@@ -2,9 +2,9 @@
 
 The body itself is a :class:`Figure`, what it is to do a :class:`Task`; both are pure functions of
 one character, and the caller vmaps. A discriminator sees windows: the last frames of what a
-character did, newest first. Clips and episodes are shown by the same function: a clip that is replayed is
-the clip itself, to the last bit or, where the compiler arranges a batch of another shape in another
-way, but for that bit.
+character did, newest first. Clips and episodes are shown by the same function: a clip that is
+replayed is the clip itself, to the last bit, or but for that bit where the compiler arranges a
+batch of another shape in another way.
 
 Source: Peng et al. 2022 and its released code.
 """

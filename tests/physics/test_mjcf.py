@@ -45,11 +45,10 @@ BALL = '<joint name="hip" type="ball" damping=".4" armature=".01" limited="true"
 
 
 def test_servos_of_a_ball_pull_about_an_axis_each():
-    body = load(joint=BALL, rest=BALL_SERVOS.replace("0 0 1 0 0 0", "0 0 2 0 0 0"))
+    body = load(joint=BALL, rest=BALL_SERVOS)
     assert body.actuators == ((1, 0), (1, 1), (1, 2))
-    np.testing.assert_allclose(body.model.gear[6:9], [5, -3, 14])
-    # Of a gear of 2 both the angle that is seen and the force are doubled.
-    np.testing.assert_allclose(body.model.kp[6:9], [5, 0, 28])
+    np.testing.assert_allclose(body.model.gear[6:9], [5, -3, 7])
+    np.testing.assert_allclose(body.model.kp[6:9], [5, 0, 7])
     np.testing.assert_allclose(body.model.force_range[6], [-3, 2])
     assert not np.isfinite(body.model.force_range[7:9]).any()
     np.testing.assert_allclose(body.model.control_range[8], [-1, 1.5])
@@ -135,6 +134,13 @@ REFUSED = [
             ),
         },
         "m: a bias on a ball other than its gain",
+    ),
+    (
+        {
+            "joint": '<joint name="hip" type="ball"/>',
+            "rest": MOTOR.format('<position name="m" joint="hip" kp="5" gear="0 2 0 0 0 0"/>'),
+        },
+        "m: gear 2 of a position actuator on a ball",
     ),
     ({"rest": '<equality><weld body1="root" body2="limb"/></equality>'}, "equality"),
     ({"joint": '<joint name="hip" limited="true" range="30 -30"/>'}, "range"),

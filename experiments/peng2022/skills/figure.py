@@ -61,13 +61,15 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def finding(rows: Sequence[Row]) -> str:
-    """Rewards at the beginning and at the end of training; coverage with and without."""
+    """Rewards of the untrained policy and of the learned; coverage with and without."""
     words = []
     for name, label in (("style_reward", "style reward"), ("skill_reward", "skill reward")):
-        curve = select(rows, f"curve_{name}", method="ASE")
-        gain = difference(curve[:, -1], curve[:, 0])
+        learned, untrained = (
+            select(rows, f"{when}_{name}", method="ASE") for when in ("learned", "untrained")
+        )
+        gain = difference(learned, untrained)
         words.append(
-            f"{label} {curve[:, 0].mean():.2f} to {curve[:, -1].mean():.2f}, "
+            f"{label} {untrained.mean():.2f} to {learned.mean():.2f}, "
             f"{gain.point:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
         )
     one, other = (select(rows, "learned_coverage", method=m) for m in ("ASE", "no skill discovery"))
@@ -76,7 +78,10 @@ def finding(rows: Sequence[Row]) -> str:
         f"{plus_minus(mean_interval(other))}"
     )
     actions = rows[0]["actions"]
-    return f"ASE while learning from {actions:,} actions: {'; '.join(words)}; {len(one)} seeds"
+    return (
+        f"ASE after {actions:,} actions, by its last discriminator and encoder: "
+        f"{'; '.join(words)}; {len(one)} seeds"
+    )
 
 
 STUDY = publish.Study("peng2022/skills", RESULTS, draw, sections, finding)

@@ -3,7 +3,9 @@
 python -m experiments.peng2022.skills.sweep      (about 30 minutes, one process a core)
 
 The low level learns from all 51 clips. What its skills are is measured by 64 latents, each held for
-2 s from the default pose, and by bodies that lie and are to stand up; before and after learning.
+2 s from the default pose, and by bodies that lie and are to stand up. The untrained policy is
+judged by the networks that came of the run, too: rewards by a discriminator that still learns
+cannot be compared with each other.
 """
 
 import dataclasses
@@ -36,11 +38,13 @@ def row_of(method: str, seed: int) -> dict[str, Any]:
         params, world = state.learner.params, state.source.world
         return ase.measure_skills(config, params, world, key, LATENTS)
 
-    before = jax.jit(system.init)(jax.random.key(seed))
-    told = {"untrained": jax.device_get(measure(before, jax.random.key(1000 + seed)))}
-    updates = PRESET.num_updates
+    updates, key = PRESET.num_updates, jax.random.key(1000 + seed)
     state, curves = learn(system, hyper, updates, seed, CURVES, method)
-    told["learned"] = jax.device_get(measure(state, jax.random.key(1000 + seed)))
+    told = {"learned": jax.device_get(measure(state, key))}
+    first = jax.jit(system.init)(jax.random.key(seed)).learner.params
+    judged = state.learner.params._replace(actor=first.actor, inputs=first.inputs)
+    learner = state.learner._replace(params=judged)
+    told["untrained"] = jax.device_get(measure(state._replace(learner=learner), key))
     row: dict[str, Any] = {"method": method, "seed": seed, "actions": updates * config.batch}
     for when, found in told.items():
         row |= {f"{when}_{name}": float(x) for name, x in found.metrics.items()}

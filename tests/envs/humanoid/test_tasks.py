@@ -13,7 +13,7 @@ from jaxrl_suite.envs.character import Motion, Start
 from jaxrl_suite.envs.humanoid import skeleton, tasks
 from tests.envs.humanoid import states
 
-pytestmark = pytest.mark.xdist_group("humanoid")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("humanoid")]
 NAMES = humanoid.TASKS
 
 

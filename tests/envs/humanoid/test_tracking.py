@@ -14,7 +14,7 @@ from jaxrl_suite.envs.character import Motion, Start
 from jaxrl_suite.envs.humanoid import tracking
 from tests.envs.humanoid import states
 
-pytestmark = pytest.mark.xdist_group("humanoid")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("humanoid")]
 NOW = 0.4  # s
 
 

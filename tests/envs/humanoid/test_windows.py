@@ -13,7 +13,7 @@ from jaxrl_suite.envs import humanoid
 from jaxrl_suite.envs.character import Motion, Rules, character, no_task
 from tests.envs.humanoid import states
 
-pytestmark = pytest.mark.xdist_group("humanoid")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("humanoid")]
 CLIPS = ("walk", "spinkick", "roll", "cmu_069_01")
 WINDOW, COUNT = 10, 32  # one number of episodes, so that each program compiles once
 RULES = Rules(fallen=0.0, reference=1.0, falls=1)
