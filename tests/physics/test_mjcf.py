@@ -120,7 +120,7 @@ REFUSED = [
             "joint": '<joint name="hip" type="ball"/>',
             "rest": MOTOR.format(
                 '<position joint="hip" kp="5" gear="0 1 0 0 0 0"/>'
-                '<position name="m" joint="hip" kp="7" gear="0 2 0 0 0 0"/>'
+                '<position name="m" joint="hip" kp="7" gear="0 1 0 0 0 0"/>'
             ),
         },
         "m: a second actuator",

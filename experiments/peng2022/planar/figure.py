@@ -59,12 +59,14 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     )
     shares = [select(rows, "histogram", method=m) for m in learned]
     figures.heatmap(
-        np.array([np.sort(x, axis=1)[:, ::-1].mean(axis=0) for x in shares]),
+        np.array([100 * np.sort(x, axis=1)[:, ::-1].mean(axis=0) for x in shares]),
         learned,
         range(1, shares[0].shape[1] + 1),
         x_label="directions of a seed, the one met most first",
         y_label="",
-        title="Share of windows, mean of the seeds",
+        title="Windows of each direction, %",
+        subtitle=f"mean of {len(shares[0])} seeds",
+        form=".0f",
         ax=axes[2],
     )
     config = PRESET.config

@@ -34,9 +34,9 @@ class Experience(NamedTuple):
     task, style: rewards; the low level's style is judged by its learner.
     terminated, ended: bool.
     window: [T, N, W], after the action and before any reset; [T, N, 0] without a discriminator.
-    clips: [K, W], windows of demonstrations.
     total, length: of the episodes that ended, NaN elsewhere.
     diverged, dropped: states that were not finite, and contacts without room in an episode.
+    clips: [K, W], windows of demonstrations.
     """
 
     observation: jax.Array
@@ -51,11 +51,11 @@ class Experience(NamedTuple):
     terminated: jax.Array
     ended: jax.Array
     window: jax.Array
-    clips: jax.Array
     total: jax.Array
     length: jax.Array
     diverged: jax.Array
     dropped: jax.Array
+    clips: jax.Array
 
 
 class SourceState(NamedTuple):
@@ -153,14 +153,14 @@ def low_source(env: Character, config: Config) -> Source:
             return (episode, observation, asking.switched(told, latents, ended)), row
 
         drawing, playing = jax.random.split(key)
-        begin = state.episode, state.observation, state.latents
-        begin, rows = jax.lax.scan(act, begin, _many(playing, config.num_steps))
+        carry = state.episode, state.observation, state.latents
+        carry, rows = jax.lax.scan(act, carry, _many(playing, config.num_steps))
         clips = jnp.zeros((0, 0))
         if config.discriminates:
             drawn = jax.vmap(env.demonstration, in_axes=(0, None))
             clips = drawn(_many(drawing, config.demonstrations), state.world)
-        state = state._replace(episode=begin[0], observation=begin[1], latents=begin[2])
-        return state, Experience(*rows[:12], clips, *rows[12:])
+        state = state._replace(episode=carry[0], observation=carry[1], latents=carry[2])
+        return state, Experience(*rows, clips)
 
     return Source(init, sample, SPEC)
 
@@ -246,9 +246,9 @@ def high_source(env: Character, config: Config, skills: Params) -> Source:
             row += _ends(after, ended)
             return restart(after, told, _many(again, n), world), row
 
-        begin = state.episode, state.observation
-        begin, rows = jax.lax.scan(act, begin, _many(key, config.num_steps))
-        state = state._replace(episode=begin[0], observation=begin[1])
-        return state, Experience(*rows[:12], jnp.zeros((0, 0)), *rows[12:])
+        carry = state.episode, state.observation
+        carry, rows = jax.lax.scan(act, carry, _many(key, config.num_steps))
+        state = state._replace(episode=carry[0], observation=carry[1])
+        return state, Experience(*rows, jnp.zeros((0, 0)))
 
     return Source(init, sample, SPEC)
