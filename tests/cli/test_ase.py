@@ -108,7 +108,7 @@ def test_the_humanoid_is_trained_and_filmed(tmp_path, capfd):
         (("--config.minibatch", 7), "minibatch 7 does not divide the 32 rows"),
         (("--config.replay", 3), "replay must hold the 32 windows of an update, not 3"),
         (("--config.rules.spared", 90), "rules.spared must lie in 0 .. 89, not 90"),
-        (("--config.task", "follow"), "the task follow needs the humanoid"),
+        (("--config.task", "follow"), "the point has no task 'follow'; legal: none, location"),
         (("--init-from", "ase/low"), "ase begins from nothing: leave --init-from out"),
     ],
 )
