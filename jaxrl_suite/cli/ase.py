@@ -86,16 +86,20 @@ def _low_run(config: ase.Config) -> tuple[Run, ase.Config]:
     if run.record.system != "ase":
         raise UsageError(f"{run.path} is a run of {run.record.system}; the skills are to be ase's")
     low = from_jsonable(ase.Config, run.record.config, "config")
-    if low.level != "low" or not low.networks.latent or not low.networks.discriminator:
+    if not (low.level == "low" and low.task == "none" and low.networks.latent) or (
+        not low.networks.discriminator
+    ):
         raise UsageError(
-            f"{run.path} has no skills to command: they need the level low, a latent and a "
-            "discriminator, as of the preset quick"
+            f"{run.path} has no skills to command: they need the level low, no task, a latent and "
+            "a discriminator, as of the preset quick"
         )
     return run, low
 
 
 def settle(config: ase.Config, evaluates: bool) -> ase.Config:
     """With the digests of body and clips, and what follows from the skills' run."""
+    if config.motion_dir:
+        config = dataclasses.replace(config, motion_dir=str(Path(config.motion_dir).resolve()))
     if config.level == "high":
         run, low = _low_run(config)
         config = dataclasses.replace(
@@ -118,9 +122,8 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     check_least(options, episodes=0, seed=0)
     config, key = loaded.config, seeded_key(options.seed)
     episodes = options.episodes or config.eval_episodes
-    system = ase.make(
-        dataclasses.replace(config, eval_episodes=episodes), loaded.hyper, _skills(config)
-    )
+    # The state has the skills; those of their run may have learned on since.
+    system = ase.make(dataclasses.replace(config, eval_episodes=episodes), loaded.hyper)
     row: dict[str, Any] = {"update": int(loaded.state.num_updates), "seed": options.seed}
     row |= {"episodes": episodes, "level": config.level, "task": config.task}
     found = jax.device_get(jax.jit(system.evaluate)(loaded.state, key))
@@ -134,7 +137,7 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
         row |= {"clips": ase.clip_names(config), "histogram": measured.histogram}
         row |= {"transitions": measured.transitions}
         found = measured.metrics | found
-        lines += _measured(found, len(measured.histogram), episodes)
+        lines += _measured(config, found, len(measured.histogram), episodes)
     row |= {name: float(x) for name, x in found.items()}
     text = json.dumps(to_jsonable(row)) + "\n"
     path = write_atomically(loaded.run.path / _EVALUATION, text.encode())
@@ -151,13 +154,14 @@ def _told(config: ase.Config, found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _measured(found: dict[str, Any], num_clips: int, count: int) -> list[str]:
-    time = found["recovery_time"]
-    after = f", after {time:.1f} s (median)" if np.isfinite(time) else ""
-    return [
-        f"{count} latents: {found['coverage']:.0%} of {num_clips} clips covered, entropy "
-        f"{found['entropy']:.2f} of 1, {found['recovery_rate']:.0%} stand up from a fall{after}"
-    ]
+def _measured(config: ase.Config, found: dict[str, Any], num_clips: int, count: int) -> list[str]:
+    line = f"{count} latents: {found['coverage']:.0%} of {num_clips} clips covered, entropy "
+    line += f"{found['entropy']:.2f} of 1"
+    if config.body == "humanoid":  # a point does not fall
+        line += f", {found['recovery_rate']:.0%} stand up from a fall"
+        if np.isfinite(found["recovery_time"]):
+            line += f", after {found['recovery_time']:.1f} s (median)"
+    return [line]
 
 
 def render(loaded: Loaded, options: RenderOptions) -> Path:
@@ -189,7 +193,7 @@ def record(loaded: Loaded, options: RenderOptions) -> list[viewer.Recording]:
     marked = config.task not in ("none", "follow", "strike")
 
     def watch(episode: Episode) -> tuple:
-        mark = humanoid.mark(config.task, episode.goal, episode.state) if marked else ()
+        mark = humanoid.mark(episode.goal, episode.state) if marked else ()
         return episode.state, mark
 
     @jax.jit

@@ -148,16 +148,18 @@ class Episode(NamedTuple):
     goal: the task's.
     window: [W, D], frames, newest first.
     step: int32 [], actions so far; it runs on through a recovery.
+    since: int32 [], the action after which the last recovery began, 0 without one.
     spared: int32 [], actions left in which it cannot end.
-    total: [], sum of rewards.
+    total: [], sum of rewards since then.
     diverged: bool [], its state was not finite, which ended it, and is a rest pose instead.
-    dropped: int32 [], contacts that found no room, so far.
+    dropped: int32 [], contacts that found no room since then.
     """
 
     state: PyTree
     goal: PyTree
     window: jax.Array
     step: jax.Array
+    since: jax.Array
     spared: jax.Array
     total: jax.Array
     diverged: jax.Array
@@ -279,6 +281,7 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
             goal,
             window,
             none,
+            none,
             jnp.where(lies, rules.spared, none),
             jnp.zeros(()),
             jnp.zeros((), bool),
@@ -297,12 +300,15 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
         ends = (motion.fallen | task.over(episode.goal, motion)) & (count > 1)
         terminated = (ends & ~spared) | motion.diverged
         truncated = ~terminated & ~spared & (count >= rules.horizon)
+        # A rest pose that replaces what was not finite is nothing that the policy did.
         frame = figure.frame(world.scene, motion.after)
+        frame = jnp.where(motion.diverged, episode.window[0], frame)
         episode = Episode(
             motion.after,
             task.advance(key, episode.goal, motion.after),
             jnp.concatenate([frame[None], episode.window[:-1]]),
             count,
+            episode.since,
             jnp.maximum(episode.spared - 1, 0),
             episode.total + reward,
             episode.diverged | motion.diverged,
@@ -319,7 +325,9 @@ def character(figure: Figure, clips: Clips, task: Task, rules: Rules) -> Charact
         over = (told.terminated | told.truncated) & ~goes_on
         again = episode._replace(
             spared=jnp.where(goes_on, rules.spared, episode.spared),
+            since=jnp.where(goes_on, episode.step, episode.since),
             total=jnp.where(goes_on, 0.0, episode.total),
+            dropped=jnp.where(goes_on, 0, episode.dropped),
         )
         return choose(over, reset(fresh, world), (again, told.observation))
 

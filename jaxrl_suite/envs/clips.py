@@ -98,9 +98,9 @@ def at(clips: Clips, clip: jax.Array, time: jax.Array) -> Pose:
     """A clip's pose at a time.
 
     Positions and angles are blended linearly, rotations by slerp; velocities are those of the
-    earlier frame. Before its beginning a clip stands at its first frame. After its end it stands at
-    the last one, or, if it loops, goes on from the first, as much further on the ground as the
-    clip leads.
+    earlier frame. Before its beginning a clip stands at its first frame. After its end it stands
+    still at the last one, or, if it loops, goes on from the first, as much further on the ground as
+    the clip leads.
 
     Args:
       clips: the clips.
@@ -124,10 +124,7 @@ def at(clips: Clips, clip: jax.Array, time: jax.Array) -> Pose:
         rotations.slerp(one.quaternion, two.quaternion, share),
         rotations.slerp(one.balls, two.balls, share),
         mix(one.hinges, two.hinges),
-        one.velocity,
-        one.spin,
-        one.ball_rates,
-        one.hinge_rates,
+        *(jnp.where(time - laps * whole > whole, 0.0, rate) for rate in one[4:]),
     )
 
 

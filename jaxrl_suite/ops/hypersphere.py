@@ -20,15 +20,9 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return project(jax.random.normal(key, shape))
 
 
-def von_mises_fisher(mean: jax.Array, z: jax.Array, concentration: float = 1.0) -> jax.Array:
-    """log q(z) up to a constant: concentration times mean . z, [...].
-
-    Args:
-      mean: [..., Z], unit.
-      z: [..., Z], unit.
-      concentration: above 0.
-    """
-    return concentration * jnp.sum(mean * z, axis=-1)
+def von_mises_fisher(mean: jax.Array, z: jax.Array) -> jax.Array:
+    """log q(z) = mean . z + constant, [...], of concentration 1; both [..., Z], unit."""
+    return jnp.sum(mean * z, axis=-1)
 
 
 def distance(z: jax.Array, other: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import publish
 from experiments.peng2022.methods import METHODS
-from experiments.peng2022.planar.sweep import PRESET, RESULTS, SCRATCH_NAME, TASK_UPDATES
+from experiments.peng2022.planar.sweep import HIGH, PRESET, RESULTS, SCRATCH_NAME, TASK_UPDATES
 from experiments.publish import Row, difference, plus_minus, select, values
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import mean_interval
@@ -69,8 +69,8 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         form=".0f",
         ax=axes[2],
     )
-    config = PRESET.config
-    actions = TASK_UPDATES * config.num_envs * 16 * config.repeat
+    config = HIGH
+    actions = TASK_UPDATES * config.frames_per_update
     figures.curves(
         {m: _curve(rows, "task_curve", m, actions) for m in [*learned, SCRATCH_NAME]},
         x_label="actions of the low level",

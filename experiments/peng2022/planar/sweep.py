@@ -35,7 +35,9 @@ SCRATCH = dataclasses.replace(
     task="location",
     rules=STARTS,
     networks=dataclasses.replace(PRESET.config.networks, latent=0, discriminator=()),
-    num_steps=80,  # as many actions an update as the high level's
+    # As many actions and gradient steps an update as the high level's.
+    num_steps=HIGH.num_steps * HIGH.repeat,
+    minibatch=PRESET.config.minibatch * HIGH.repeat,
     mixed=False,
 )
 SCRATCH_HYPER = PRESET.hyper._replace(

@@ -27,7 +27,6 @@ SHOWN = {
     "style_reward": "style reward",
     "skill_reward": "skill reward",
     "length": "share of 4 s survived",
-    "coverage": "coverage",
     "entropy": "entropy",
     "pairwise_distance": "distance of motions",
     "recovery_rate": "stand up",
@@ -61,27 +60,26 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def finding(rows: Sequence[Row]) -> str:
-    """Rewards of the untrained policy and of the learned; coverage with and without."""
+    """What the untrained policy and the learned come to, and the style reward while training."""
+    style = select(rows, "curve_style_reward")
+    # In its first part the discriminator still learns what clips are.
+    pairs = {"style reward while training": (style[:, 1], style[:, -1])}
+    for name, label in (
+        ("style_reward", "style reward by the last discriminator"),
+        ("skill_reward", "latent found again"),
+        ("entropy", "entropy"),
+        ("length", "share of 4 s survived"),
+    ):
+        ends = (select(rows, f"{when}_{name}") for when in ("untrained", "learned"))
+        pairs[label] = tuple(ends)
     words = []
-    for name, label in (("style_reward", "style reward"), ("skill_reward", "skill reward")):
-        learned, untrained = (
-            select(rows, f"{when}_{name}", method="ASE") for when in ("learned", "untrained")
-        )
-        gain = difference(learned, untrained)
+    for label, (before, after) in pairs.items():
+        gain = difference(after, before)
         words.append(
-            f"{label} {untrained.mean():.2f} to {learned.mean():.2f}, "
+            f"{label} {before.mean():.2f} to {after.mean():.2f}, "
             f"{gain.point:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
         )
-    one, other = (select(rows, "learned_coverage", method=m) for m in ("ASE", "no skill discovery"))
-    words.append(
-        f"clips covered {plus_minus(mean_interval(one))}, without skill discovery "
-        f"{plus_minus(mean_interval(other))}"
-    )
-    actions = rows[0]["actions"]
-    return (
-        f"ASE after {actions:,} actions, by its last discriminator and encoder: "
-        f"{'; '.join(words)}; {len(one)} seeds"
-    )
+    return f"{rows[0]['actions']:,} actions: {'; '.join(words)}; {len(style)} seeds"
 
 
 STUDY = publish.Study("peng2022/skills", RESULTS, draw, sections, finding)

@@ -1,6 +1,6 @@
-"""Do skills of the humanoid emerge on two cores? The preset `quick`, and without skill discovery.
+"""Do skills of the humanoid emerge on two cores? The preset `quick`.
 
-python -m experiments.peng2022.skills.sweep      (about 30 minutes, one process a core)
+python -m experiments.peng2022.skills.sweep      (about 20 minutes, one process a core)
 
 The low level learns from all 51 clips. What its skills are is measured by 64 latents, each held for
 2 s from the default pose, and by bodies that lie and are to stand up. The untrained policy is
@@ -24,7 +24,7 @@ from jaxrl_suite.systems import ase
 RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
 SEEDS, LATENTS = 3, 64
 PRESET = ase.PRESETS["quick"]
-METHODS = ("ASE", "no skill discovery")
+METHODS = ("ASE",)
 CURVES = ("style_reward", "skill_reward", "length", "accuracy_clips", "accuracy_policy")
 
 

@@ -25,7 +25,7 @@ from jaxrl_suite.physics.mjx_simulator import mjx_simulator
 PHYSICS_STEPS = 4  # in an action
 PERIOD = PHYSICS_STEPS * skeleton.TIMESTEP  # s, of an action: 1/30
 CONTACTS = 14  # that are kept; a body that lies flat has about so many
-_FALLING = 150  # physics steps in which a body that was dropped comes to lie
+_FALLING = 300  # physics steps, 2.5 s, in which a body that was dropped comes to lie
 _RANDOM = 0.5  # half-width of the one action it is given meanwhile
 _TOUCHED = 0.1  # N
 _UPRIGHT = 0.7  # m, of the root; it stands at 0.88 m
@@ -109,7 +109,7 @@ def simulation(backend: Backend = "articulated", boxes: int = 0) -> physics.Simu
 def scene(sizes: physics.Sizes, box: physics.Boxes | None = None) -> physics.Scene:
     """The character on level ground, with a box where there is one."""
     loaded = skeleton.body()
-    model = physics.pad(loaded.model, loaded.sizes, dataclasses.replace(sizes, contacts=8))
+    model = physics.pad(loaded.model, loaded.sizes, sizes)
     return physics.make_scene(sizes, model, ground_friction=loaded.ground_friction, boxes=box)
 
 
@@ -125,8 +125,9 @@ def humanoid(backend: Backend = "articulated", box: physics.Boxes | None = None)
     """
     simulate = simulation(backend, 0 if box is None else 1)
     feet = np.isin(skeleton.LINKS, skeleton.FEET)
-    lowest = np.where(np.isin(skeleton.LINKS, ["head"]), _HEAD, _OTHER)
-    lowest = jnp.asarray(np.where(feet, -np.inf, lowest), jnp.float32)
+    parts = [*skeleton.LINKS, *skeleton.HANDS]
+    lowest = np.where(np.isin(parts, ["head"]), _HEAD, _OTHER)
+    lowest = jnp.asarray(np.where(np.isin(parts, skeleton.FEET), -np.inf, lowest), jnp.float32)
 
     def servo(world: physics.Scene, at: physics.State, target: jax.Array) -> tuple:
         control = jnp.zeros(simulate.sizes.num_dofs).at[SLOTS].set(target)

@@ -77,9 +77,8 @@ def six(rotation: jax.Array) -> jax.Array:
 
 
 def heights(sizes: physics.Sizes, scene: physics.Scene, state: physics.State) -> jax.Array:
-    """Of the links' origins above the ground, [13] (m)."""
-    kin = kinematics.kinematics(sizes, scene.model, state)
-    return state.q[2] + kin.position[:, 2]
+    """Of the origins of the 13 links, then of the hands, above the ground, [15] (m)."""
+    return state.q[2] + bodies(sizes, scene, state).position[:, 2]
 
 
 def sense_of(sizes: physics.Sizes, scene: physics.Scene, state: physics.State) -> jax.Array:

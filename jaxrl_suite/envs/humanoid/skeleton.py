@@ -5,6 +5,7 @@ are those of the character that DeepMimic and its successors train (Peng et al. 
 file is our own. Hands are welded to the lower arms, so that 13 links move.
 
 differs: the originals' feet are boxes; here a box gives the mass and four spheres under it touch.
+Thighs, upper arms and clavicles touch nothing, other parts the ground alone.
 """
 
 import functools
@@ -96,6 +97,7 @@ ACTION_SIZE = 3 * len(BALLS) + len(HINGES)  # 28
 
 HAND = (0.0, 0.0, -0.2589)  # m, in the lower arm
 FEET = ("right_foot", "left_foot")
+HANDS = ("right_hand", "left_hand")
 LOWER_ARMS = ("right_lower_arm", "left_lower_arm")
 
 
@@ -239,7 +241,7 @@ def _servos(joint: Joint) -> str:
 
 
 def mjcf(others: str = "") -> str:
-    """The character on level ground; bodies touch the ground and not each other.
+    """The character on level ground; parts touch it, or nothing, and not each other.
 
     Args:
       others: further elements of the worldbody, after the character, as XML.

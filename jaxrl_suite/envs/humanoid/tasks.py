@@ -105,8 +105,8 @@ def _heading(*, faces: bool) -> Task:
     """Moves at a speed in a direction; for steering it faces another direction meanwhile.
 
     Steering: 0.7 exp(-0.25 ((v* - v)^2 + 0.1 |v_t|^2)) + 0.3 max(0, facing . f*), with v the speed
-    in the direction and v_t the velocity less v* in the direction; the first term is 0 where v is
-    not above 0. Speed: the first term over 0.7, in the direction x of the world.
+    in the direction and v_t the rest of the velocity; the first term is 0 where v is not above 0.
+    Speed: the first term over 0.7, in the direction x of the world.
 
     differs: the released code adds up the components of v_t instead of taking its norm.
     """
@@ -127,7 +127,7 @@ def _heading(*, faces: bool) -> Task:
     def reward(scene: physics.Scene, goal: Course, motion: Motion) -> jax.Array:
         moved, direction = velocity(motion), _unit(goal.direction)
         speed = moved @ direction
-        aside = moved - goal.speed * direction
+        aside = moved - speed * direction
         error = (goal.speed - speed) ** 2 + 0.1 * (aside @ aside)
         moves = jnp.where(speed > 0, jnp.exp(-0.25 * error), 0.0)
         if not faces:
@@ -277,11 +277,8 @@ def _strike() -> Task:
     return Task(begin, lambda key, goal, state: goal, observe, reward, over, 15)
 
 
-def mark(name: str, goal: tuple, state: physics.State) -> jax.Array:
+def mark(goal: Course | Place, state: physics.State) -> jax.Array:
     """Where to show what a task asks for, [3] (m, world): its place, or 1 m in its direction."""
-    if name == "strike":
-        return state.box_q[0, :3]
-    if name == "reach":
-        return goal.target
-    ground = state.q[:2] + _unit(goal.direction) if isinstance(goal, Course) else goal.target
-    return jnp.append(ground, 0.05)
+    if isinstance(goal, Course):
+        return jnp.append(state.q[:2] + _unit(goal.direction), 0.05)
+    return goal.target if goal.target.shape[-1] == 3 else jnp.append(goal.target, 0.05)

@@ -157,6 +157,8 @@ def low_source(env: Character, config: Config) -> Source:
         carry, rows = jax.lax.scan(act, carry, _many(playing, config.num_steps))
         clips = jnp.zeros((0, 0))
         if config.discriminates:
+            # differs: the released code keeps 200,000 windows of clips in a buffer and adds to it;
+            # here clips lie on the device, and all that an update needs is drawn afresh.
             drawn = jax.vmap(env.demonstration, in_axes=(0, None))
             clips = drawn(_many(drawing, config.demonstrations), state.world)
         state = state._replace(episode=carry[0], observation=carry[1], latents=carry[2])
@@ -170,7 +172,7 @@ def _ends(episode: Episode, ended: jax.Array) -> tuple[jax.Array, ...]:
     nothing = jnp.nan
     return (
         jnp.where(ended, episode.total, nothing),
-        jnp.where(ended, episode.step.astype(jnp.float32), nothing),
+        jnp.where(ended, (episode.step - episode.since).astype(jnp.float32), nothing),
         (ended & episode.diverged).astype(jnp.float32),
         jnp.where(ended, episode.dropped, 0).astype(jnp.float32),
     )

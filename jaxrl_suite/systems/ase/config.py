@@ -70,7 +70,8 @@ class Config:
       replay: old windows that are kept.
       kept: windows of an update that replace old ones once all places are taken.
       eval_episodes: of an evaluation.
-      skeleton, motion: digests of the body and of the clips, settled when a run starts.
+      skeleton: digest of the body, settled when a run starts.
+      motion: digest of the clips, the same.
     """
 
     body: Body = "humanoid"

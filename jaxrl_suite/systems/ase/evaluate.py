@@ -194,8 +194,8 @@ def measure_skills(
 ) -> Measured:
     """What latents do: every one of `count` is held for 2 s, from the default pose, then another.
 
-    Falls are no end here, neither of the walk through the skills nor of the recoveries, which start
-    from bodies that lie and last as long as both latents.
+    Windows and pairs count until a character has fallen, distances of motions do always.
+    Recoveries start from bodies that lie, and last as long as both latents.
     """
     rules = dataclasses.replace(config.rules, horizon=10**6, reference=0.0, recovery=0.0)
     stands, lies = (
@@ -209,13 +209,13 @@ def measure_skills(
     start = starts(stands, world, three, count)
     trace = play_low(stands, config, params, world, start, z, four, windows)
     known = metrics.references(stands, world)
-    label = lambda x: metrics.nearest(x, known, params.windows)  # noqa: E731
+    label = lambda x: metrics.nearest(x, known, params.windows, params.clip)  # noqa: E731
     labels, num_clips = label(trace.seen[_EVERY - 1 :: _EVERY]), len(stands.clips.length)
     shares = metrics.histogram(labels, trace.going[_EVERY - 1 :: _EVERY], num_clips)
     at = HELD // _EVERY
-    pairs = metrics.transitions(labels[at - 1], labels[-1], num_clips)
+    pairs = metrics.transitions(labels[at - 1], labels[-1], trace.going[-1], num_clips)
     size = stands.figure.frame_size
-    frames = running.normalised(params.windows, trace.seen, 5.0)[:HELD, :, :size]
+    frames = running.normalised(params.windows, trace.seen, params.clip)[:HELD, :, :size]
     upright = lambda episode: stands.figure.upright(world.scene, episode.state)  # noqa: E731
     up = play_low(lies, config, params, world, starts(lies, world, five, count), z, six, upright)
     found = summary(trace, 2 * HELD) | metrics.coverage(shares)

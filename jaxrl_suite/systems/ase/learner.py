@@ -44,7 +44,7 @@ class LearnerState(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What a minibatch is taken from, [B, ...]; inputs and targets are normalised."""
+    """What a minibatch is taken from, [B, ...]; inputs and targets are normalised, windows not."""
 
     observation: jax.Array
     latent: jax.Array
@@ -203,13 +203,16 @@ def _seen(params: Params, played: Experience, target: jax.Array) -> Params:
     """With normalisers that know this update's experience.
 
     differs: the released code updates them in every minibatch, so that the policy moves without
-    learning; here once an update.
+    learning; here once an update. There the normaliser of windows sees as many of the policy as of
+    before and of clips; here as many of the policy as of clips, and old ones were seen when they
+    were new.
     """
     rows = lambda x: x.reshape(-1, x.shape[-1])  # noqa: E731
     values = running.seen(running.seen(params.values, played.value.reshape(-1)), target)
     windows = params.windows
     if played.window.shape[-1]:
-        windows = running.seen(running.seen(windows, rows(played.window)), played.clips)
+        own = rows(played.window)[: played.clips.shape[0]]
+        windows = running.seen(running.seen(windows, own), played.clips)
     inputs = running.seen(params.inputs, rows(played.observation))
     return params._replace(values=values, windows=windows, inputs=inputs)
 
@@ -230,7 +233,7 @@ def _epochs(
         if not config.discriminates:
             return None
         before, which = jax.random.split(key)
-        own = part.window[: config.discriminated]
+        own = part.window
         old = replay.drawn(state.replay, own, before)
         some = jax.random.randint(which, (config.discriminated,), 0, config.demonstrations)
         return tuple(normal(x) for x in (own, old, clips[some]))
@@ -238,7 +241,10 @@ def _epochs(
     def update(carry: tuple, given: tuple) -> tuple[tuple, Metrics]:
         weights, optimiser = carry
         order, key = given
-        part = jax.tree.map(lambda x: x[order], rows)
+        # Windows are large, and only the first are looked at.
+        some = order[: config.discriminated] if config.discriminates else order
+        part = jax.tree.map(lambda x: x[order], rows._replace(window=()))
+        part = part._replace(window=rows.window[some])
         drawing, other = jax.random.split(key)
         windows = windows_of(part, drawing)
         gradient, told = jax.grad(loss, argnums=3, has_aux=True)(

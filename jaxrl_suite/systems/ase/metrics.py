@@ -42,16 +42,21 @@ def references(env: Character, world: World) -> tuple[jax.Array, jax.Array]:
 
 
 def nearest(
-    windows: jax.Array, known: tuple[jax.Array, jax.Array], normaliser: running.Running
+    windows: jax.Array,
+    known: tuple[jax.Array, jax.Array],
+    normaliser: running.Running,
+    clip: jax.Array | float = 5.0,
 ) -> jax.Array:
     """Clip of each window [..., W] by its nearest reference, int32 [...]."""
-    spread = lambda x: running.normalised(normaliser, x, 5.0)  # noqa: E731
+    spread = lambda x: running.normalised(normaliser, x, clip)  # noqa: E731
     references, labels = spread(known[0]), known[1]
     squares = jnp.sum(references**2, axis=1)
 
     def label(rows: jax.Array) -> jax.Array:
         # |x|^2 is the same for all references.
-        return labels[jnp.argmin(squares[None] - 2.0 * spread(rows) @ references.T, axis=1)]
+        with jax.default_matmul_precision("highest"):  # a difference of large numbers
+            products = spread(rows) @ references.T
+        return labels[jnp.argmin(squares[None] - 2.0 * products, axis=1)]
 
     flat = windows.reshape(-1, 1, windows.shape[-1])
     found = jax.lax.map(lambda x: label(x)[0], flat, batch_size=512)
@@ -71,21 +76,21 @@ def coverage(shares: jax.Array) -> Metrics:
     logs = jnp.log(jnp.where(shares > 0, shares, 1.0))
     return {
         "coverage": jnp.mean(seen.astype(jnp.float32)),
-        "entropy": -jnp.sum(shares * logs) / jnp.log(float(size)),
+        "entropy": -jnp.sum(shares * logs) / jnp.log(max(float(size), 2.0)),
     }
 
 
-def transitions(before: jax.Array, after: jax.Array, num_clips: int) -> jax.Array:
-    """Counts of pairs of labels [...], [M, M], rows the clip before a switch of the latent."""
-    pair = before.reshape(-1) * num_clips + after.reshape(-1)
-    return jnp.zeros(num_clips**2).at[pair].add(1.0).reshape(num_clips, num_clips)
+def transitions(before: jax.Array, after: jax.Array, count: jax.Array, num_clips: int) -> jax.Array:
+    """Pairs of labels [N] that count, bool [N] -> [M, M], rows the clip before a switch."""
+    pair = before * num_clips + after
+    return jnp.zeros(num_clips**2).at[pair].add(count * 1.0).reshape(num_clips, num_clips)
 
 
 def transition_coverage(counts: jax.Array) -> jax.Array:
     """Share of ordered pairs of two clips that were seen, []."""
     size = counts.shape[0]
     apart = 1.0 - jnp.eye(size)
-    return jnp.sum((counts > 0) * apart) / jnp.sum(apart)
+    return jnp.sum((counts > 0) * apart) / jnp.maximum(jnp.sum(apart), 1.0)
 
 
 def pairwise_distance(paths: jax.Array) -> jax.Array:
@@ -95,9 +100,10 @@ def pairwise_distance(paths: jax.Array) -> jax.Array:
     """
     count = paths.shape[1]
     squares = jnp.sum(paths**2, axis=-1)
-    product = jnp.einsum("tid,tjd->tij", paths, paths)
+    with jax.default_matmul_precision("highest"):
+        product = jnp.einsum("tid,tjd->tij", paths, paths)
     apart = jnp.sqrt(jnp.maximum(squares[:, :, None] + squares[:, None] - 2.0 * product, 0.0))
-    return jnp.mean(jnp.sum(apart, axis=(1, 2))) / (count * (count - 1))
+    return jnp.mean(jnp.sum(apart, axis=(1, 2))) / max(count * (count - 1), 1)
 
 
 def recovery(upright: jax.Array, period: float) -> Metrics:
