@@ -146,6 +146,7 @@ def test_a_recovery_is_spared_for_60_actions_and_runs_on_past_the_limit():
     np.testing.assert_array_equal(episode.window, before.window)
     np.testing.assert_array_equal(seen["window"], told.observation["window"])
     assert (int(episode.step), int(episode.spared), float(episode.total)) == (280, 60, 0.0)
+    assert (int(episode.since), int(episode.dropped)) == (280, 0)
     for count in range(281, 341):
         episode, told = act(of, episode, falls=1.0)
         assert ends(told) == (False, False)

@@ -73,6 +73,14 @@ def test_a_quaternion_and_its_negative_are_the_same_frame():
             assert apart < 1e-5 if name in ("quaternion", "balls") else (one == other).all()
 
 
+def test_after_its_end_a_clip_that_does_not_loop_stands_still():
+    clips = library(one_clip(), one_clip(loop=True))
+    still, goes_on = at(clips, 9.07), at(clips, 9.07, clip=1)
+    for name in ("velocity", "spin", "ball_rates", "hinge_rates"):
+        np.testing.assert_array_equal(getattr(still, name), 0)
+    np.testing.assert_allclose(goes_on.velocity, [10, 0, 5], atol=1e-5)
+
+
 def test_velocities_are_those_of_the_earlier_frame():
     clips = library(one_clip())
     np.testing.assert_allclose(at(clips, 0.099).velocity, [10, 0, 5], atol=1e-5)

@@ -39,10 +39,10 @@ def test_draws_are_unit_and_have_no_favourite_direction():
     assert np.abs(counts - 2000).max() < 5 * np.sqrt(2000)
 
 
-def test_likelihood_is_the_cosine_times_the_concentration():
+def test_likelihood_is_the_cosine_but_for_a_constant():
     mean, z = jnp.array([[0.6, 0.8], [1.0, 0.0]]), jnp.array([[0.8, 0.6], [0.0, -1.0]])
-    found = hypersphere.von_mises_fisher(mean, z, 3.0)
-    np.testing.assert_allclose(found, [3 * 0.96, 0.0], atol=1e-6)
+    found = hypersphere.von_mises_fisher(mean, z)
+    np.testing.assert_allclose(found, [0.96, 0.0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def test_steering_at_the_asked_speed_and_facing_pays_1():
 
 
 def test_steering_by_hand():
-    # 0.7 exp(-0.25 ((1.5 - 1)^2 + 0.1 ((1.5 - 1)^2 + 0.8^2))) + 0.3 cos 1.
-    error = 0.25 + 0.1 * (0.25 + 0.64)
+    # 0.7 exp(-0.25 ((1.5 - 1)^2 + 0.1 0.8^2)) + 0.3 cos 1.
+    error = 0.25 + 0.1 * 0.64
     expected = 0.7 * np.exp(-0.25 * error) + 0.3 * np.cos(1.0)
     motion = moved(by=(1.0, 0.8), facing=1.0)
     assert paid("steering", course(), motion) == pytest.approx(expected, rel=1e-4)

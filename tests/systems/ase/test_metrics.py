@@ -76,8 +76,9 @@ def test_coverage_and_entropy_by_hand(shares, covered, entropy):
 
 
 def test_transitions_are_counted_by_pairs():
-    before, after = jnp.array([[0, 0], [1, 2]]), jnp.array([[1, 1], [1, 0]])
-    counts = metrics.transitions(before, after, 3)
+    before, after = jnp.array([0, 0, 1, 2, 2]), jnp.array([1, 1, 1, 0, 1])
+    stood = jnp.array([True, True, True, True, False])  # the last one had fallen
+    counts = metrics.transitions(before, after, stood, 3)
     np.testing.assert_array_equal(counts, [[0, 2, 0], [0, 1, 0], [1, 0, 0]])
     # Of the six pairs of two clips, two; staying is none.
     assert float(metrics.transition_coverage(counts)) == pytest.approx(2 / 6)
