@@ -188,8 +188,8 @@ def record(loaded: Loaded, options: RenderOptions) -> list[viewer.Recording]:
     config = loaded.config
     env = ase.make_character(config)
     high = config.level == "high"
-    period = humanoid.PERIOD * (config.repeat if high else 1)
-    num_steps = max(2, round(options.seconds / period))
+    actions = config.repeat if high else 1  # of a step
+    num_steps = max(2, round(options.seconds / (actions * humanoid.PERIOD)))
     marked = config.task not in ("none", "follow", "strike")
 
     def watch(episode: Episode) -> tuple:
@@ -213,17 +213,21 @@ def record(loaded: Loaded, options: RenderOptions) -> list[viewer.Recording]:
 
     trace = jax.device_get(play(loaded.state, seeded_key(options.seed)))
     states, marks = trace.seen
+    if high:
+        flat = lambda x: x.reshape(-1, *x.shape[2:])  # noqa: E731
+        states, marks = jax.tree.map(flat, (states, marks))
     recordings = []
     for i in range(options.count):
         # What follows the step that ends an episode is not shown.
-        length = max(2, int(trace.going[:, i].sum()))
+        steps = max(1, int(trace.going[:, i].sum()))
+        length = max(2, steps * actions)
         own = jax.tree.map(lambda x, i=i, length=length: x[:length, i], states)
         mjcf, qpos = humanoid.recorded(own, marks[:length, i] if marked else None)
         what = "latent" if config.networks.latent and not high else "episode"
-        caption = f"{length * period:.1f} s"
+        caption = f"{length * humanoid.PERIOD:.1f} s"
         if config.task != "none":
-            caption += f", mean reward {trace.reward[:length, i].mean():.2f} of 1"
-        recordings.append(viewer.Recording(f"{what} {i}", caption, mjcf, qpos, period))
+            caption += f", mean reward {trace.reward[:steps, i].mean():.2f} of 1"
+        recordings.append(viewer.Recording(f"{what} {i}", caption, mjcf, qpos, humanoid.PERIOD))
     return recordings
 
 

@@ -4,6 +4,7 @@ The low level acts on bodies. The high level acts on a frozen low level: its act
 which the low level follows for a few actions.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -188,14 +189,15 @@ def follow_latent(
     world: World,
     key: jax.Array,
     repeat: int,
-) -> tuple[Episode, TimeStep, jax.Array]:
+    watch: Callable[[Episode], PyTree] = lambda episode: (),
+) -> tuple[Episode, TimeStep, jax.Array, PyTree]:
     """The frozen low level follows latents [N, Z] for so many actions, without noise.
 
     Nothing is reset meanwhile: a body that has fallen lies until the last of them.
 
     Returns:
-      The episodes; the last time step, its reward the mean and its ends any of all; and the mean
-      style reward [N].
+      The episodes; the last time step, its reward the mean and its ends any of all; the mean style
+      reward [N]; and what was watched of every episode after every action, leaves [repeat, N, ...].
     """
     step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
     n = z.shape[0]
@@ -206,13 +208,14 @@ def follow_latent(
         episode, told = step(episode, action, _many(key, n), world)
         logit, _ = asking.judged(nets, skills, told.observation["window"])
         row = (told.reward, style_reward(logit), told.terminated, told.truncated)
+        row += (jax.vmap(watch)(episode),)
         return (episode, told.observation), row
 
     carry, rows = jax.lax.scan(act, (episode, observation), _many(key, repeat))
-    reward, style, terminated, truncated = rows
+    reward, style, terminated, truncated, seen = rows
     terminated, truncated = jnp.any(terminated, axis=0), jnp.any(truncated, axis=0)
     told = TimeStep(carry[1], jnp.mean(reward, axis=0), terminated, truncated & ~terminated)
-    return carry[0], told, jnp.mean(style, axis=0)
+    return carry[0], told, jnp.mean(style, axis=0), seen
 
 
 def high_source(env: Character, config: Config, skills: Params) -> Source:
@@ -237,7 +240,7 @@ def high_source(env: Character, config: Config, skills: Params) -> Source:
             share = jnp.ones(n)
             action, log_prob, noisy = _acted(nets, params, state.log_std, share, seen, none, acting)
             z = hypersphere.project(jnp.clip(action, -1.0, 1.0))
-            after, told, style = follow_latent(
+            after, told, style, _ = follow_latent(
                 env, low, state.skills, episode, observation, z, world, moving, config.repeat
             )
             ended = told.terminated | told.truncated

@@ -27,7 +27,8 @@ class Trace(NamedTuple):
     style, skill: the discriminator's and the encoder's reward.
     going: bool, the episode had not ended before this step.
     z: [T, N, Z], what the low level was told.
-    seen: what was watched of every episode after the step.
+    seen: what was watched of every episode after the step, leaves [T, N, ...]; on the high level
+      after every action of the step, [T, repeat, N, ...].
     """
 
     reward: jax.Array
@@ -114,11 +115,11 @@ def play_high(
         none = jnp.zeros((count, 0))
         mean = asking.mean_action(nets, params, asking.joined(observation), none)
         z = hypersphere.project(mean)
-        episode, told, style = follow_latent(
-            env, low, skills, episode, observation, z, world, key, config.repeat
+        episode, told, style, seen = follow_latent(
+            env, low, skills, episode, observation, z, world, key, config.repeat, watch
         )
         reward = jnp.where(going, told.reward, 0.0)
-        row = Trace(reward, style, jnp.zeros(count), going, z, jax.vmap(watch)(episode))
+        row = Trace(reward, style, jnp.zeros(count), going, z, seen)
         going = going & ~(told.terminated | told.truncated)
         return (episode, told.observation, going), row
 

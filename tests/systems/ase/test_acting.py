@@ -152,7 +152,7 @@ def test_a_latent_is_followed_for_so_many_actions_without_noise():
     keys = jax.random.split(jax.random.key(1), 4)
     episode, seen = jax.vmap(env.reset, in_axes=(0, None))(keys, world)
     z = asking.drawn(jax.random.key(2), 4, 3).z
-    found, told, style = acting.follow_latent(
+    found, told, style, _ = acting.follow_latent(
         env, nets, skills, episode, seen, z, world, jax.random.key(3), 3
     )
     rewards, styles = [], []
@@ -184,7 +184,7 @@ def test_an_end_within_a_high_level_step_ends_it():
         step=jnp.array([0, 19, 2, 0]), state=episode.state._replace(position=far)
     )
     args = (env, nets, begun(CONFIG).learner.params, episode, seen, z, world, keys[0], 3)
-    after, told, _ = acting.follow_latent(*args)
+    after, told, *_ = acting.follow_latent(*args)
     assert np.asarray(told.terminated).tolist() == [False, False, True, False]
     assert np.asarray(told.truncated).tolist() == [False, True, False, False]
     # Nothing is reset meanwhile.
