@@ -214,7 +214,7 @@ def record(loaded: Loaded, options: RenderOptions) -> list[viewer.Recording]:
     trace = jax.device_get(play(loaded.state, seeded_key(options.seed)))
     states, marks = trace.seen
     if high:
-        flat = lambda x: x.reshape(-1, *x.shape[2:])  # noqa: E731
+        flat = lambda x: x.reshape(num_steps * actions, *x.shape[2:])  # noqa: E731
         states, marks = jax.tree.map(flat, (states, marks))
     recordings = []
     for i in range(options.count):

@@ -99,6 +99,12 @@ def test_the_humanoid_is_trained_and_filmed(tmp_path, capfd):
     assert jaxrl("render", "a", *options) == 0
     assert (tmp_path / "ase/a/figures/episodes.gif").is_file()
     assert "latent 1" in (tmp_path / "ase/a/figures/episodes.html").read_text()
+    task = ("--config.task", "reach", "--config.skills", tmp_path / "ase/a")
+    made = ("--num-updates", 1, "--name", "b", "--root", tmp_path)
+    assert jaxrl("train", "ase", "task", *SMALL, *task, *made) == 0
+    assert jaxrl("render", "b", *options) == 0
+    page = (tmp_path / "ase/b/figures/episodes.html").read_text()
+    assert "mean reward" in page
 
 
 @pytest.mark.parametrize(

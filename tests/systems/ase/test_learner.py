@@ -167,6 +167,7 @@ def test_three_and_three_updates_are_six_bit_for_bit_and_traced_once():
     assert int(whole.num_updates) == 6
 
 
+@pytest.mark.slow
 def test_two_seeds_at_once_are_two_runs():
     keys = jax.random.split(jax.random.key(4), 2)
     run = lambda key: train(system(), 2)(system().init(key))  # noqa: E731
