@@ -208,7 +208,7 @@ class Learner:
         self.inputs.seen(observation)
         self.values.seen(played.value.flatten())
         self.values.seen(target)
-        self.windows.seen(window)
+        self.windows.seen(window[: len(played.clips)])
         self.windows.seen(played.clips)
         rows = Rows(
             shown,
