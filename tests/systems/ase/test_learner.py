@@ -201,7 +201,7 @@ def test_old_windows_are_kept_and_normalisers_have_seen_all():
     assert int(state.learner.replay.count) == 96 + 4 * 10
     assert float(state.learner.params.inputs.count) == pytest.approx(6 * 48, rel=1e-5)
     # As many of the policy as of clips.
-        assert float(state.learner.params.windows.count) == pytest.approx(6 * (16 + 16), rel=1e-5)
+    assert float(state.learner.params.windows.count) == pytest.approx(6 * (16 + 16), rel=1e-5)
     assert float(state.learner.params.values.count) == pytest.approx(6 * 96, rel=1e-5)
 
 
