@@ -1,6 +1,7 @@
 """Committed results: a JSON-lines file whose first row tells where the others were made."""
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -9,7 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from benchmarks.harness import machine
+from jaxrl_suite.core import Preset
 
 
 class ResultsFile:
@@ -80,6 +85,17 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """All rows but the header."""
     lines = path.read_text().splitlines()
     return [json.loads(line) for line in lines[1:]]
+
+
+def settings_of(preset: Preset, **more: Any) -> dict[str, Any]:
+    """What all rows of a results file over a preset share."""
+    return {
+        "config": dataclasses.asdict(preset.config),
+        "hyper": {name: float(x) for name, x in preset.hyper._asdict().items()},
+        **more,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+    }
 
 
 def _line(row: dict[str, Any]) -> str:

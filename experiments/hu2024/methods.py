@@ -1,12 +1,7 @@
 """HarmoDT, its variants and its baselines as settings of one system."""
 
 import dataclasses
-from typing import Any
 
-import jax
-import numpy as np
-
-from jaxrl_suite.core import Preset
 from jaxrl_suite.systems.harmodt import Config
 
 METHODS = ("HarmoDT-F", "HarmoDT-M", "HarmoDT-R", "Prompt-DT", "MTDT", "MTBC")
@@ -31,14 +26,3 @@ def configs(base: Config, num_tasks: int) -> dict[str, Config]:
         change(dense, network=change(numbered, returns=False)),
     )
     return dict(zip(METHODS, made, strict=True))
-
-
-def settings_of(preset: Preset, **more: Any) -> dict[str, Any]:
-    """What all rows of a results file over a preset share."""
-    return {
-        "config": dataclasses.asdict(preset.config),
-        "hyper": {name: float(x) for name, x in preset.hyper._asdict().items()},
-        **more,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }

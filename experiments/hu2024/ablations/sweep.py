@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments.hu2024.directions.sweep import EPISODES, PRESET, data, run
-from experiments.hu2024.methods import settings_of
-from experiments.results import ResultsFile
+from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import harmodt
 

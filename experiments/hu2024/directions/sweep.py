@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.hu2024.methods import configs, settings_of
-from experiments.results import ResultsFile
+from experiments.hu2024.methods import configs
+from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.cli.harmodt import dataset_of
 from jaxrl_suite.core import train
 from jaxrl_suite.envs import ant

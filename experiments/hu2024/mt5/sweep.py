@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments.hu2024.learning import WINDOWS, run
-from experiments.hu2024.methods import configs, settings_of
-from experiments.results import ResultsFile
+from experiments.hu2024.methods import configs
+from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.data import collect, load
 from jaxrl_suite.envs import metaworld
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from experiments.peng2022.methods import METHODS, hyper_of
-from experiments.results import ResultsFile
+from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.core import train
 from jaxrl_suite.envs.character import Rules
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
@@ -107,16 +107,13 @@ def _short(curve: np.ndarray, points: int = 50) -> list[float]:
 def main() -> None:
     """Runs whatever the results file lacks."""
     enable_compile_cache()
-    settings = {
-        "config": dataclasses.asdict(PRESET.config),
-        "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
-        "updates": PRESET.num_updates,
-        "task_updates": TASK_UPDATES,
-        "latents": LATENTS,
-        "seeds": SEEDS,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }
+    settings = settings_of(
+        PRESET,
+        updates=PRESET.num_updates,
+        task_updates=TASK_UPDATES,
+        latents=LATENTS,
+        seeds=SEEDS,
+    )
     results = ResultsFile(RESULTS, keys=("method", "seed"), settings=settings)
     for method in (*METHODS, SCRATCH_NAME):
         if results.lacks(method=method):

@@ -8,16 +8,14 @@ judged by the networks that came of the run, too: rewards by a discriminator tha
 cannot be compared with each other.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from experiments.peng2022.learning import learn
 from experiments.peng2022.methods import hyper_of
-from experiments.results import ResultsFile
+from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import ase
 
@@ -55,16 +53,13 @@ def row_of(method: str, seed: int) -> dict[str, Any]:
 def main() -> None:
     """Runs whatever the results file lacks."""
     enable_compile_cache()
-    settings = {
-        "config": dataclasses.asdict(PRESET.config),
-        "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
-        "updates": PRESET.num_updates,
-        "latents": LATENTS,
-        "seeds": SEEDS,
-        "clips": ase.clip_names(PRESET.config),
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }
+    settings = settings_of(
+        PRESET,
+        updates=PRESET.num_updates,
+        latents=LATENTS,
+        seeds=SEEDS,
+        clips=ase.clip_names(PRESET.config),
+    )
     results = ResultsFile(RESULTS, keys=("method", "seed"), settings=settings)
     for seed in range(SEEDS):
         for method in METHODS:

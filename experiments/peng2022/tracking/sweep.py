@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from experiments.peng2022.learning import learn
-from experiments.results import ResultsFile
+from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import ase
 
@@ -44,15 +43,12 @@ def row_of(seed: int) -> dict[str, Any]:
 def main() -> None:
     """Runs whatever the results file lacks."""
     enable_compile_cache()
-    settings = {
-        "config": dataclasses.asdict(PRESET.config),
-        "hyper": {name: float(x) for name, x in PRESET.hyper._asdict().items()},
-        "updates": PRESET.num_updates,
-        "episodes": EPISODES,
-        "seeds": SEEDS,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }
+    settings = settings_of(
+        PRESET,
+        updates=PRESET.num_updates,
+        episodes=EPISODES,
+        seeds=SEEDS,
+    )
     results = ResultsFile(RESULTS, keys=("task", "seed"), settings=settings)
     for seed in range(SEEDS):
         if results.lacks(task="walk", seed=seed):
