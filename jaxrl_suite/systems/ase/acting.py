@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec
 
 from jaxrl_suite.core import DATA_AXIS, Source
@@ -83,17 +84,18 @@ SPEC = SourceState(
 )
 
 
-def noisy_share(num_envs: int) -> jax.Array:
+def noisy_share(num_envs: int) -> np.ndarray:
     """Probability that an environment's action has noise, [N]: 1 - exp(10 (i / (N - 1) - 1))."""
-    place = jnp.arange(num_envs) / max(num_envs - 1, 1)
-    return 1.0 - jnp.exp(10.0 * (place - 1.0))
+    # NumPy's, so that a system may be made inside a program that is being traced.
+    place = np.arange(num_envs, dtype=np.float32) / max(num_envs - 1, 1)
+    return 1.0 - np.exp(10.0 * (place - 1.0))
 
 
 def _acted(
     nets: Nets,
     params: Params,
     log_std: jax.Array,
-    share: jax.Array,
+    share: np.ndarray,
     observation: jax.Array,
     z: jax.Array,
     key: jax.Array,
@@ -129,7 +131,7 @@ def low_source(env: Character, config: Config) -> Source:
     n = config.num_envs
     step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
     restart = jax.vmap(env.restart, in_axes=(0, 0, 0, None))
-    share = noisy_share(n) if config.mixed else jnp.ones(n)
+    share = noisy_share(n) if config.mixed else np.ones(n, np.float32)
 
     def init(key: jax.Array, hyper: Hyper, params: Params) -> SourceState:
         return begin(env, n, config.networks.latent, (), hyper, key)

@@ -170,7 +170,8 @@ def test_three_and_three_updates_are_six_bit_for_bit_and_traced_once():
 @pytest.mark.slow
 def test_two_seeds_at_once_are_two_runs():
     keys = jax.random.split(jax.random.key(4), 2)
-    run = lambda key: train(system(), 2)(system().init(key))  # noqa: E731
+    played = system()
+    run = lambda key: train(played, 2)(played.init(key))  # noqa: E731
     together, _ = jax.jit(jax.vmap(run))(keys)
     alone, _ = jax.jit(run)(keys[1])
     other, own = (
