@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from experiments.results import read_header, read_rows
-from jaxrl_suite.report import figures, files
+from jaxrl_suite import files
+from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import Interval
 
 if TYPE_CHECKING:

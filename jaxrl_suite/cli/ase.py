@@ -12,8 +12,8 @@ from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least, load, 
 from jaxrl_suite.core import Preset, System, UsageError
 from jaxrl_suite.envs import humanoid
 from jaxrl_suite.envs.character import Episode
+from jaxrl_suite.files import write_atomically
 from jaxrl_suite.report import figures, film, stats, video, viewer
-from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.runtime.jsonable import from_jsonable, to_jsonable
 from jaxrl_suite.runtime.metrics import read_metrics
@@ -207,7 +207,7 @@ def record(loaded: Loaded, options: RenderOptions) -> list[viewer.Recording]:
                 env, config, params, skills, world, start, num_steps, playing, watch
             )
         # One latent a character, from first to last.
-        z = evaluating.held(telling, 1, options.count, config.networks.latent)
+        z = evaluating.held(telling, config.networks, 1, options.count)
         z = z.repeat(num_steps, axis=0)
         return ase.play_low(env, config, params, world, start, z, playing, watch)
 

@@ -13,8 +13,8 @@ from jaxrl_suite.core import Preset, UsageError
 from jaxrl_suite.envs import unimal
 from jaxrl_suite.envs.unimal.episode import PHYSICS_STEPS
 from jaxrl_suite.envs.unimal.scenery import recorded
+from jaxrl_suite.files import write_atomically
 from jaxrl_suite.report import figures, film, lineage_figures, stats, video, viewer
-from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.report.lineage import Lineage, generation
 from jaxrl_suite.runtime import history

@@ -13,8 +13,8 @@ from jaxrl_suite.data import digest, load, summary
 from jaxrl_suite.data.directions import directions
 from jaxrl_suite.envs import ant, metaworld
 from jaxrl_suite.envs.metaworld.pool import require_envpool
+from jaxrl_suite.files import write_atomically
 from jaxrl_suite.report import figures, film, stats, tabletop, video
-from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.runtime.jsonable import to_jsonable
 from jaxrl_suite.runtime.metrics import read_metrics

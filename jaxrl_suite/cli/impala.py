@@ -12,8 +12,8 @@ import numpy as np
 from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least, seeded_key
 from jaxrl_suite.core import Preset, UsageError
 from jaxrl_suite.envs import arcade, atari
+from jaxrl_suite.files import write_atomically
 from jaxrl_suite.report import figures, stats, style, video
-from jaxrl_suite.report.files import write_atomically
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.runtime.jsonable import from_jsonable, to_jsonable
 from jaxrl_suite.runtime.metrics import read_metrics

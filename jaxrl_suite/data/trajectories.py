@@ -27,11 +27,12 @@ import numpy as np
 import jaxrl_suite
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data.episodes import Episodes, checked, join
+from jaxrl_suite.files import TEMPORARY, write_atomically
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_TMP = ".tmp"
 _AGAIN = "collect again with the command that made it"
+_REMEDY = "make room there or give another directory, then collect again: what is finished is kept"
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -70,7 +71,8 @@ class Store:
             directory.mkdir(parents=True, exist_ok=True)
             handle = os.open(directory, os.O_RDONLY)
         except OSError as error:
-            raise _cannot_write(directory, error) from error
+            reason = error.strerror or error
+            raise UsageError(f"cannot write {directory}: {reason}; {_REMEDY}") from error
         try:
             _lock(directory, handle)
             if found:
@@ -307,7 +309,7 @@ def _refuse_others(directory: Path) -> None:
     if not directory.is_dir():
         raise UsageError(f"{directory} is a file; give a directory")
     # A collection that was killed while it wrote its first manifest has left a temporary one.
-    if any(path.name != MANIFEST + _TMP for path in directory.iterdir()):
+    if any(path.name != MANIFEST + TEMPORARY for path in directory.iterdir()):
         raise UsageError(
             f"{directory} holds something else than a data set; nothing was changed: give an "
             "empty or a new directory"
@@ -351,21 +353,4 @@ def _text(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Beside the target, to the disk, then over it."""
-    temporary = path.with_name(path.name + _TMP)
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"cannot write {path}: {error.strerror or error}; make room there or give another "
-        "directory, then collect again: what is finished is kept"
-    )
+    write_atomically(path, content, remedy=_REMEDY, locked=True)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxrl_suite import files
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.report import files, stats, style
 from jaxrl_suite.report import series as data
+from jaxrl_suite.report import stats, style
 from jaxrl_suite.report.series import Series
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jaxrl_suite import files
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.report import bodies, files, video
+from jaxrl_suite.report import bodies, video
 
 if TYPE_CHECKING:
     import mujoco

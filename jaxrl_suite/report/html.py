@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from jaxrl_suite import files
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.report import figures, files, style
+from jaxrl_suite.report import figures, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxrl_suite import files
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.report import files
 
 CAPTION_PIXELS = 16  # height of a caption strip
 GAP_PIXELS = 6  # between tiles, and around them

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jaxrl_suite import files
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.report import bodies, files
+from jaxrl_suite.report import bodies
 
 if TYPE_CHECKING:
     import mujoco

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.core import PyTree, UsageError
+from jaxrl_suite.files import write_synced
 from jaxrl_suite.runtime import hosts
 from jaxrl_suite.runtime.mesh import is_key, place
 
@@ -90,7 +91,7 @@ def _write_whole(directory: Path, step: int, data: dict, manifest: dict) -> None
     try:
         temporary.mkdir()
         _orbax_save(temporary / _ARRAYS, data)
-        write_synced(temporary / _MANIFEST, json.dumps(manifest))
+        write_synced(temporary / _MANIFEST, json.dumps(manifest).encode())
     except BaseException:
         _remove_for_good(temporary)
         raise
@@ -306,14 +307,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def write_synced(path: Path, text: str) -> None:
-    """Writes a file and waits until the disk has it."""
-    with path.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _existing(path: Path) -> Path:

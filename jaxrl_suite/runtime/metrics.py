@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.runtime.checkpoint import write_synced
+from jaxrl_suite.files import write_atomically
 
 Row = dict[str, Any]
 
@@ -71,16 +71,15 @@ class MetricsFile:
     def __init__(self, path: Path, *, after_update: int):
         """Opens the file and cuts rows beyond `after_update`, which will be made again."""
         self._path = path
+        self._remedy = f"make room, then go on with: jaxrl resume {path.parent}"
         kept = [row for row in read_metrics(path) if row["update"] <= after_update]
         self.last = kept[-1] if kept else None
+        text = "".join(json.dumps(row) + "\n" for row in kept)
+        write_atomically(path, text.encode(), remedy=self._remedy, locked=True)
         try:
-            temporary = path.with_suffix(".jsonl.tmp")
-            write_synced(temporary, "".join(json.dumps(row) + "\n" for row in kept))
-            os.replace(temporary, path)
             # Unbuffered: a buffer that a full disk refuses would be tried again at closing.
             self._file = path.open("ab", buffering=0)
         except OSError as e:
-            temporary.unlink(missing_ok=True)
             raise self._error(e) from e
 
     def write(self, row: Row) -> None:
@@ -99,10 +98,7 @@ class MetricsFile:
         self._file.close()
 
     def _error(self, error: OSError) -> UsageError:
-        return UsageError(
-            f"cannot write {self._path}: {error.strerror}; make room, then go on with: "
-            f"jaxrl resume {self._path.parent}"
-        )
+        return UsageError(f"cannot write {self._path}: {error.strerror}; {self._remedy}")
 
 
 class TensorBoardSink:

@@ -28,6 +28,7 @@ import jax
 
 import jaxrl_suite
 from jaxrl_suite.core import PyTree, UsageError
+from jaxrl_suite.files import write_atomically, write_synced
 from jaxrl_suite.runtime import checkpoint, hosts
 from jaxrl_suite.runtime.jsonable import from_jsonable, to_jsonable
 
@@ -159,7 +160,7 @@ def _create(path: Path, record: RunRecord) -> None:
     try:
         (temporary / "checkpoints").mkdir(parents=True)
         (temporary / "figures").mkdir()
-        _write_record(temporary, record)
+        write_synced(temporary / "run.json", _text(record))
         os.rename(temporary, path)
     except OSError as e:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -171,9 +172,10 @@ def _create(path: Path, record: RunRecord) -> None:
 
 
 def extend_run(run: Run, num_updates: int) -> Run:
-    """The same run with another number of updates to reach."""
+    """The same run, which the caller has locked, with another number of updates to reach."""
     record = dataclasses.replace(run.record, num_updates=num_updates)
-    hosts.on_main(lambda: _rewrite_record(run.path, record))
+    path, text = run.path / "run.json", _text(record)
+    hosts.on_main(lambda: write_atomically(path, text, locked=True))
     return Run(run.path, record)
 
 
@@ -214,22 +216,8 @@ def _names(root: Path) -> str:
     return f"runs there are: {', '.join(runs)}" if runs else f"there are no runs in {root}"
 
 
-def _write_record(directory: Path, record: RunRecord) -> None:
-    temporary = directory / "run.json.tmp"
-    text = json.dumps(dataclasses.asdict(record), indent=2, allow_nan=False) + "\n"
-    try:
-        checkpoint.write_synced(temporary, text)
-        os.replace(temporary, directory / "run.json")
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _rewrite_record(directory: Path, record: RunRecord) -> None:
-    try:
-        _write_record(directory, record)
-    except OSError as e:
-        raise UsageError(f"cannot write {directory / 'run.json'}: {e.strerror}") from e
+def _text(record: RunRecord) -> bytes:
+    return (json.dumps(dataclasses.asdict(record), indent=2, allow_nan=False) + "\n").encode()
 
 
 def _lock(path: Path, handle: int) -> None:

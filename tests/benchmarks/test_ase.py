@@ -18,11 +18,11 @@ HYPER = ase.PRESETS["planar"].hyper
 
 @pytest.fixture
 def modules(monkeypatch):
-    """The script and its peer, which stands beside it."""
+    """The script, its comparison of learners, and their peer, which stand beside it."""
     pytest.importorskip("torch", reason="needs benchmarks/requirements.txt")
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.delitem(sys.modules, "ase", raising=False)
-    return importlib.import_module("ase"), importlib.import_module("ase_peer")
+    return tuple(map(importlib.import_module, ("ase", "ase_learning", "ase_peer")))
 
 
 def config_of(script) -> ase.Config:
@@ -30,7 +30,7 @@ def config_of(script) -> ase.Config:
 
 
 def test_both_learners_are_timed_once_they_agree(modules):
-    script, _ = modules
+    script, *_ = modules
     found, baseline, settings = script.learning(script.Case("learning", smoke=True))
     assert list(found) == ["suite", "pytorch"]
     assert found[baseline].fn() is None
@@ -41,23 +41,23 @@ def test_both_learners_are_timed_once_they_agree(modules):
 
 
 def test_a_peer_that_does_something_else_is_not_timed(modules):
-    script, peer = modules
+    script, comparison, peer = modules
     config = config_of(script)
-    shared = script.make_update(config, HYPER, **SIZES)
+    shared = comparison.make_update(config, HYPER, **SIZES)
     other = HYPER._replace(gradient_penalty=1.1 * HYPER.gradient_penalty)
     with pytest.raises(UsageError, match="not timed"):
-        script.checked(shared, peer.Learner(config, other, shared.state))
+        comparison.checked(shared, peer.Learner(config, other, shared.state))
 
 
 def test_a_whole_update_is_the_same(modules):
     """With nothing left to chance: one minibatch, one clip, no replay yet, no other latents."""
-    script, peer = modules
+    script, comparison, peer = modules
     config = config_of(script)
     config = dataclasses.replace(
         config, epochs=1, minibatch=config.batch, discriminated=config.batch
     )
     hyper = HYPER._replace(diversity=0.0, task=0.3)
-    shared = script.make_update(config, hyper, **SIZES)
+    shared = comparison.make_update(config, hyper, **SIZES)
     played, ring = shared.played, shared.state.replay
     played = played._replace(clips=0 * played.clips + played.clips[:1], task=played.value**2)
     state = shared.state._replace(replay=ring._replace(count=0 * ring.count))
@@ -98,7 +98,7 @@ def test_a_whole_update_is_the_same(modules):
 
 
 def test_sizes_grow_with_the_environments(modules):
-    script, _ = modules
+    script, *_ = modules
     config = script.scaled(ase.PRESETS["quick"].config, 2048)
     config.check()
     assert config.batch // config.minibatch == 4

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxrl_suite import files
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data import trajectories
 from jaxrl_suite.data.episodes import Episodes, join
@@ -84,7 +85,7 @@ def test_a_finished_store_misses_nothing_and_can_be_given_more_tasks(directory):
 
 
 class Killed(BaseException):
-    """Nothing of ours catches it, as nothing can act on a kill."""
+    """Nothing of ours goes on after it, as nothing can act on a kill."""
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -105,7 +106,9 @@ def test_killed_at_any_rename_and_resumed_it_is_the_same_byte_for_byte(
             raise Killed
 
     again = tmp_path / "again"
-    monkeypatch.setattr(trajectories.os, "replace", replace)
+    monkeypatch.setattr(files.os, "replace", replace)
+    # What is killed cleans nothing up.
+    monkeypatch.setattr(files.Path, "unlink", lambda *_, **__: None)
     with pytest.raises(Killed), opened(again) as store:
         collect(store)
     monkeypatch.undo()
@@ -311,7 +314,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_finished(tmp_path, monkeypatc
         def full(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(trajectories.os, "fsync", full)
+        monkeypatch.setattr(files.os, "fsync", full)
         with pytest.raises(UsageError, match=r"cannot write .*reach-001\.npz: No space left"):
             store.add("reach", 1, shard("reach", 1))
         assert content(tmp_path / "set") == before
