@@ -1,0 +1,15 @@
+"""The four-legged robot: its body, what it senses, and what it is to do."""
+
+from jaxrl_suite.envs.quadruped.machine import BACKENDS, PERIOD, Backend, Mechanics
+from jaxrl_suite.envs.quadruped.tracking import Rules, Tracked, follow, starts_of
+
+__all__ = [
+    "BACKENDS",
+    "PERIOD",
+    "Backend",
+    "Mechanics",
+    "Rules",
+    "Tracked",
+    "follow",
+    "starts_of",
+]
