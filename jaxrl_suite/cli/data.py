@@ -1,7 +1,8 @@
-"""``jaxrl data``: collects trajectories from scripted experts, and checks what was collected."""
+"""``jaxrl data``: collects trajectories of scripted experts; checks trajectories and clips."""
 
 import dataclasses
 import shlex
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,9 @@ import tyro
 
 from jaxrl_suite.cli.options import parse
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.data import Progress, collect, load, summary
+from jaxrl_suite.data import Progress, collect, gaits, load, motion, summary
 from jaxrl_suite.data.collecting import Tier
+from jaxrl_suite.data.trajectories import MANIFEST
 from jaxrl_suite.runtime.interrupt import Interrupted, Signals
 from jaxrl_suite.runtime.progress import Shown, make_console, say
 
@@ -19,7 +21,7 @@ _HELP = """\
 usage: jaxrl data COMMAND DIR ...
 
   collect DIR ...               play Meta-World's scripted experts into DIR, or go on with that
-  check DIR                     verify every checksum, and print what is in DIR
+  check DIR                     verify trajectories or motion clips, and print what is in DIR
 """
 
 
@@ -51,10 +53,10 @@ class CollectOptions:
 
 @dataclasses.dataclass(frozen=True)
 class CheckOptions:
-    """Verify every checksum of a data set, and print what is in it.
+    """Verify every checksum of a data set, or every motion clip, and print what there is.
 
     Attributes:
-      directory: of the data set.
+      directory: of a data set, or of motion files of the humanoid or the quadruped.
     """
 
     directory: Annotated[Path, tyro.conf.Positional]
@@ -117,6 +119,10 @@ def _show(shown: Shown, progress: Progress) -> None:
 
 def _check(arguments: list[str]) -> None:
     options = parse(CheckOptions, arguments, "jaxrl data check")
+    clips = _clips_in(options.directory)
+    if clips:
+        _check_clips(options.directory, clips)
+        return
     # A task at a time: a whole data set may be larger than the memory.
     for task in summary(options.directory):
         load(options.directory, [task], partial=True)
@@ -124,6 +130,30 @@ def _check(arguments: list[str]) -> None:
     for line in _table(options.directory):
         say(console, line)
     say(console, "every checksum is right")
+
+
+def _clips_in(directory: Path) -> list[Path]:
+    """Files of motion clips: all that look like some, in a directory that is no data set."""
+    if not directory.is_dir() or (directory / MANIFEST).exists():
+        return []
+    formats = {*motion.FORMATS, *gaits.FORMATS}
+    paths = (path for path in sorted(directory.iterdir()) if path.name[0] != ".")
+    return [path for path in paths if path.suffix.lower() in formats]
+
+
+def _check_clips(directory: Path, clips: list[Path]) -> None:
+    of_dogs = any(map(gaits.recognised, clips))
+    library, table = (gaits if of_dogs else motion).examined(directory)
+    console = make_console()
+    head, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
+    for line in _aligned([head, *rows]):
+        say(console, line)
+    seconds = ((library.clips.length - 1) / library.clips.fps).sum()
+    say(
+        console,
+        f"{len(library.names)} clips of the {'quadruped' if of_dogs else 'humanoid'}, "
+        f"{seconds:.1f} s; episodes may start in {library.valid.mean():.0%} of the frames",
+    )
 
 
 def _table(directory: Path) -> list[str]:
@@ -144,7 +174,12 @@ def _table(directory: Path) -> list[str]:
                 f"{low:.0f}/{median:.0f}/{high:.0f}",
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line a row, its columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]

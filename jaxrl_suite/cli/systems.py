@@ -1,6 +1,6 @@
 """The systems that the command line knows."""
 
-from jaxrl_suite.cli import ase, derl, harmodt, impala
+from jaxrl_suite.cli import ase, derl, harmodt, impala, lifelike
 from jaxrl_suite.cli.commands import SystemCommands
 from jaxrl_suite.core import UsageError
 
@@ -8,6 +8,7 @@ SYSTEMS: dict[str, SystemCommands] = {
     "impala": impala.COMMANDS,
     "harmodt": harmodt.COMMANDS,
     "ase": ase.COMMANDS,
+    "lifelike": lifelike.COMMANDS,
     "derl": derl.COMMANDS,
 }
 

@@ -13,6 +13,8 @@ from jaxrl_suite.nets.codes import normc
 from jaxrl_suite.nets.layer_norm_lstm import Carry, LayerNormLSTM
 
 GRID = (25, 13)  # points of a map
+# differs: the original's networks see metres; a missed ray of 20 m would drown all else.
+_DEPTH, _RAY = 3.0, 20.0  # m, the largest distances
 TOLD = ("height", "depth", "rays", "target")
 
 
@@ -59,8 +61,8 @@ class Perception(nn.Module):
         """Of keys [..., ·] -> [..., 64]."""
         parts = [
             MapTorso(name="height")(observation["height"]),
-            RayTorso(name="rays")(observation["rays"]),
-            MapTorso(name="depth")(observation["depth"]),
+            RayTorso(name="rays")(observation["rays"] / _RAY),
+            MapTorso(name="depth")(observation["depth"] / _DEPTH),
         ]
         if "target" in self.told:
             parts.append(nn.relu(nn.Dense(32, name="target")(observation["target"])))

@@ -3,6 +3,8 @@
 Source: Peng et al. 2022, section 7 and its released code, whose sizes are the defaults.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -77,17 +79,19 @@ class Discriminator(nn.Module):
     Attributes:
       hidden: units of the relu layers, which both heads share.
       latent: Z, length of the latent; 0 for no encoder.
+      project: from what the encoder puts out to the latent that it means.
     """
 
     hidden: tuple[int, ...] = (1024, 1024, 512)
     latent: int = 64
+    project: Callable[[jax.Array], jax.Array] = hypersphere.project
 
     @nn.compact
     def __call__(self, window: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[..., W] -> logit [...], above 0 for a clip; and a direction [..., Z]."""
+        """[..., W] -> logit [...], above 0 for a clip; and a latent [..., Z]."""
         x = _torso(window, self.hidden)
         logit = nn.Dense(1, kernel_init=_within(1.0), name="logit")(x)[..., 0]
         if not self.latent:
             return logit, jnp.zeros((*logit.shape, 0))
         guess = nn.Dense(self.latent, kernel_init=_within(0.1), name="encoder")(x)
-        return logit, hypersphere.project(guess)
+        return logit, self.project(guess)

@@ -167,5 +167,5 @@ def fsq(z: jax.Array, levels: int) -> tuple[jax.Array, jax.Array]:
     y = half * jnp.tanh(z)
     digit = jnp.round(y)
     base = levels ** jnp.arange(z.shape[-1])
-    code = jnp.sum((digit + half).astype(jnp.int32) * base, axis=-1)
+    code = (digit + half).astype(jnp.int32) @ base
     return code.astype(jnp.int32), (y + jax.lax.stop_gradient(digit - y)) / half

@@ -10,7 +10,9 @@ import pytest
 from jaxrl_suite.data import load
 from jaxrl_suite.envs import metaworld
 from tests.command import finish, jaxrl, start, tree
+from tests.data.gaits import made as dogs
 from tests.data.made import content
+from tests.data.motion import made as humanoids
 from tests.data.test_collecting import scripted  # noqa: F401
 
 
@@ -63,6 +65,36 @@ def test_check_verifies_and_prints(place, capfd):
     assert jaxrl("data", "check", "set") == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("jaxrl: set/push-001.npz is damaged")
+    assert tree(place) == before
+
+
+def test_check_recognises_motion_clips_and_prints_them(place, capfd):
+    (place / "dogs").mkdir()
+    (place / "dogs" / "dog_sway_001.txt").write_bytes(dogs.released(dogs.clip()))
+    (place / "dogs" / "LICENSE").write_text("free")
+    (place / "people").mkdir()
+    (place / "people" / "sway.txt").write_bytes(humanoids.deepmimic(humanoids.clip()))
+    before = tree(place)
+    assert jaxrl("data", "check", "dogs") == 0
+    head, row, last = capfd.readouterr().out.splitlines()
+    assert head.startswith("clip          group  frames  s     speed, mean m/s  95 %  base, least")
+    assert row.split()[:6] == ["dog_sway_001", "sway", "361", "3.00", "0.41", "0.41"]
+    assert last == "1 clips of the quadruped, 3.0 s; episodes may start in 65% of the frames"
+    assert jaxrl("data", "check", "people") == 0
+    _, row, last = capfd.readouterr().out.splitlines()
+    assert row.split()[:4] == ["sway", "sway", "20", "0.63"]
+    assert last.startswith("1 clips of the humanoid, 0.6 s; episodes may start in 100% of")
+    assert tree(place) == before
+
+
+def test_check_names_the_clip_that_is_bad(place, capfd):
+    (place / "dogs").mkdir()
+    (place / "dogs" / "dog_sway_001.txt").write_bytes(dogs.released(dogs.clip()))
+    (place / "dogs" / "dog_sway_002.txt").write_bytes(dogs.changed(3, 8, float("nan")))
+    before = tree(place)
+    assert jaxrl("data", "check", "dogs") == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("jaxrl: dogs/dog_sway_002.txt: clip dog_sway_002, frame 3: a number is")
     assert tree(place) == before
 
 

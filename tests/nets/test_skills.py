@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxrl_suite.nets.skills import Discriminator, SkillActor, SkillCritic
+from jaxrl_suite.ops import hypersphere
 
 SENSE, WINDOW, LATENT, ACTION = 223, 1250, 64, 28
 
@@ -93,6 +94,11 @@ def test_the_encoder_answers_with_a_direction_and_shares_the_trunk():
     moved = jax.grad(lambda p: net.apply({"params": p}, windows)[1].sum())(params)
     assert np.abs(moved["hidden_0"]["kernel"]).max() > 0
     assert np.abs(moved["logit"]["kernel"]).max() == 0
+    free = Discriminator((16, 8), latent=4, project=lambda x: x)
+    loose_logit, loose = free.apply({"params": params}, windows)
+    np.testing.assert_array_equal(loose_logit, logit)
+    assert np.linalg.norm(loose, axis=1).std() > 1e-3
+    np.testing.assert_allclose(hypersphere.project(loose), guess, atol=1e-6)
 
 
 def test_without_an_encoder_the_direction_is_empty():

@@ -7,7 +7,7 @@ mine = read_directory("motions")             # .npz, DeepMimic's .txt, EPMOCAP1 
 
 from jaxrl_suite.data.motion.checking import check
 from jaxrl_suite.data.motion.clip import Clip
-from jaxrl_suite.data.motion.importing import read_directory
+from jaxrl_suite.data.motion.importing import FORMATS, examined, read_directory
 from jaxrl_suite.data.motion.library import (
     Library,
     default,
@@ -19,13 +19,18 @@ from jaxrl_suite.data.motion.library import (
     weights_by_group,
 )
 from jaxrl_suite.data.motion.measures import Quality, quality, table
+from jaxrl_suite.data.motion.skeleton import HUMANOID, Skeleton
 
 __all__ = [
+    "FORMATS",
+    "HUMANOID",
     "Clip",
     "Library",
     "Quality",
+    "Skeleton",
     "check",
     "default",
+    "examined",
     "gather",
     "join",
     "load",

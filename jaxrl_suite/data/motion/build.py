@@ -24,6 +24,7 @@ from jaxrl_suite.data.motion import deepmimic, epmocap, library, measures, retar
 from jaxrl_suite.data.motion.clip import Clip
 from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.humanoid import skeleton
+from jaxrl_suite.files import write_atomically
 
 DEEPMIMIC_SHA256 = "5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff"
 CMU_SHA256 = "3c3f2f85865854b6ccbcd9765c277d883a440193a40785aa7f7c4ed96b58fcea"
@@ -114,7 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         library.save(made, given.out)
         rows = measures.quality(library.load(given.out))
         text = measures.table(rows)
-        library.write(given.out.with_name(_QUALITY.name), (_HEADING + text).encode())
+        page = given.out.with_name(_QUALITY.name)
+        write_atomically(page, (_HEADING + text).encode(), remedy=library.REMEDY)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

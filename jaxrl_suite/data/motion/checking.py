@@ -1,69 +1,57 @@
 """Refuses clips that no body could follow: one line that names the file, the clip and the frame."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data.motion.clip import Clip
+from jaxrl_suite.data.motion.skeleton import HUMANOID, Skeleton
 from jaxrl_suite.envs import turns
-from jaxrl_suite.envs.humanoid import skeleton
 
 UNIT = 1e-3  # by which the norm of a quaternion may differ from 1
-SHORTEST = 0.3  # s: a discriminator's window of 10 steps at 30 Hz
-# Bounds of a step from frame to frame, as speeds, so that they hold at any rate: 1.6 rad and 0.5 m
-# at 30 Hz. The fastest of the shipped clips is a shoulder of the backflip, 30 rad/s; its root turns
-# at 12 rad/s, and sprinters run at 12 m/s. A half turn that is none makes 94 rad/s at 30 Hz.
-JOINT_SPEED = 48.0  # rad/s
-ROOT_SPIN = 48.0  # rad/s
-ROOT_SPEED = 15.0  # m/s
-
-_BALLS = tuple(skeleton.JOINTS[i].name for i in skeleton.BALLS)
-_HINGES = tuple(skeleton.JOINTS[i].name for i in skeleton.HINGES)
-_SHAPES = {
-    "position": (3,),
-    "quaternion": (4,),
-    "balls": (len(_BALLS), 4),
-    "hinges": (len(_HINGES),),
-}
 
 
-def check(clip: Clip, where: object) -> None:
+def check(clip: Clip, where: object, skeleton: Skeleton = HUMANOID) -> None:
     """Raises UsageError for an unsound clip.
 
     Args:
       clip: to look at.
       where: what the message calls the file.
+      skeleton: that it is of.
     """
-    check_frames(clip, where)
+    check_frames(clip, where, skeleton=skeleton)
     name = f"{where}: clip {clip.name}"
     if not (np.isfinite(clip.fps) and clip.fps > 0):
         raise UsageError(f"{name}: has {clip.fps:g} frames per second; it must be above 0")
     seconds = (len(clip.position) - 1) / clip.fps
-    if seconds < SHORTEST - 1e-6:
+    if seconds < skeleton.shortest - 1e-6:
         raise UsageError(
-            f"{name}: lasts {seconds:.3g} s; a clip must last {SHORTEST} s, which a "
-            "discriminator's window of 10 steps spans"
+            f"{name}: lasts {seconds:.3g} s; a clip must last {skeleton.shortest} s, "
+            f"{skeleton.because}"
         )
-    _check_jumps(clip, name)
+    _check_jumps(clip, name, skeleton)
 
 
-def check_frames(clip: Clip, where: object, unit: float = UNIT) -> None:
+def check_frames(
+    clip: Clip, where: object, unit: float = UNIT, skeleton: Skeleton = HUMANOID
+) -> None:
     """Raises UsageError for frames that are not poses.
 
     Args:
       clip: to look at.
       where: what the message calls the file.
       unit: by which norms of quaternions may differ from 1.
+      skeleton: that it is of.
     """
     name, count = f"{where}: clip {clip.name}", len(clip.position)
-    for field, shape in _SHAPES.items():
+    for field, shape in skeleton.shapes.items():
         found = np.shape(getattr(clip, field))
         if found != (count, *shape):
             raise UsageError(f"{name}: {field} has the shape {found}; it must be {(count, *shape)}")
         check_finite(getattr(clip, field), name, field)
     check_unit(clip.quaternion[:, None], name, lambda _: "the root", unit)
-    check_unit(clip.balls, name, lambda joint: _BALLS[joint], unit)
+    check_unit(clip.balls, name, lambda ball: skeleton.joints[skeleton.balls[ball]], unit)
 
 
 def check_finite(numbers: np.ndarray, name: str, what: str) -> None:
@@ -74,7 +62,11 @@ def check_finite(numbers: np.ndarray, name: str, what: str) -> None:
 
 
 def check_unit(
-    quaternions: np.ndarray, name: str, called: Callable[[int], str], unit: float = UNIT
+    quaternions: np.ndarray,
+    name: str,
+    called: Callable[[int], str],
+    unit: float = UNIT,
+    order: str = "w, x, y, z",
 ) -> None:
     """Raises UsageError for quaternions [F, J, 4] of another length than 1, by more than `unit`."""
     norms = np.linalg.norm(quaternions, axis=-1)
@@ -83,18 +75,18 @@ def check_unit(
         frame, joint = bad[0]
         raise UsageError(
             f"{name}, frame {frame}: the quaternion of {called(joint)} has the length "
-            f"{norms[frame, joint]:.4g}; it must be 1 (in the order w, x, y, z)"
+            f"{norms[frame, joint]:.4g}; it must be 1 (in the order {order})"
         )
 
 
-def _check_jumps(clip: Clip, name: str) -> None:
+def _check_jumps(clip: Clip, name: str, skeleton: Skeleton) -> None:
     """Raises UsageError for a step from frame to frame that is faster than any body."""
-    joints = joint_steps(clip) * clip.fps
+    joints = joint_steps(clip, skeleton) * clip.fps
     spin = turns.angle(turns.between(clip.quaternion[:-1], clip.quaternion[1:])) * clip.fps
     speed = np.linalg.norm(np.diff(clip.position, axis=0), axis=-1) * clip.fps
-    names = (*(joint.name for joint in skeleton.JOINTS), "the root's rotation", "the root")
+    names = (*skeleton.joints, "the root's rotation", "the root")
     steps = np.column_stack([joints, spin, speed])
-    most = np.array([*[JOINT_SPEED] * len(skeleton.JOINTS), ROOT_SPIN, ROOT_SPEED])
+    most = [*[skeleton.joint_speed] * len(skeleton.joints), skeleton.spin, skeleton.speed]
     bad = np.argwhere(steps > most)
     if len(bad):
         frame, which = bad[0]
@@ -106,30 +98,32 @@ def _check_jumps(clip: Clip, name: str) -> None:
         )
 
 
-def joint_steps(clip: Clip) -> np.ndarray:
-    """Angles by which the joints turn from frame to frame, [F-1, 12] (rad)."""
-    steps = np.zeros((len(clip.position) - 1, len(skeleton.JOINTS)))
-    steps[:, skeleton.BALLS] = turns.angle(turns.between(clip.balls[:-1], clip.balls[1:]))
-    steps[:, skeleton.HINGES] = np.abs(np.diff(clip.hinges, axis=0))
+def joint_steps(clip: Clip, skeleton: Skeleton = HUMANOID) -> np.ndarray:
+    """Angles by which the joints turn from frame to frame, [F-1, J] (rad)."""
+    steps = np.zeros((len(clip.position) - 1, len(skeleton.joints)))
+    steps[:, skeleton.balls] = turns.angle(turns.between(clip.balls[:-1], clip.balls[1:]))
+    steps[:, skeleton.hinges] = np.abs(np.diff(clip.hinges, axis=0))
     return steps
 
 
-def check_table(arrays: Mapping[str, np.ndarray], names: Sequence[str], where: object) -> None:
+def check_table(arrays: Mapping[str, np.ndarray], skeleton: Skeleton, where: object) -> None:
     """Raises UsageError unless the arrays of a clip file fit each other and the skeleton.
 
     Args:
       arrays: of the file, by name.
-      names: of the skeleton's joints, in order.
+      skeleton: that they should be of.
       where: what the message calls the file.
     """
     found = [str(name) for name in np.atleast_1d(arrays["skeleton"])]
-    if found != list(names):
-        unknown = [name for name in found if name not in names]
+    if found != list(skeleton.joints):
+        unknown = [name for name in found if name not in skeleton.joints]
         reason = f"unknown joint {unknown[0]!r}" if unknown else "other joints or another order"
-        raise UsageError(f"{where}: is of another skeleton ({reason}); it must have {list(names)}")
+        raise UsageError(
+            f"{where}: is of another skeleton ({reason}); it must have {list(skeleton.joints)}"
+        )
     frames = arrays["root_pos"].shape[0] if arrays["root_pos"].ndim else 0
     shapes = dict(
-        zip(("root_pos", "root_quat", "ball_quat", "hinge"), _SHAPES.values(), strict=True)
+        zip(("root_pos", "root_quat", "ball_quat", "hinge"), skeleton.shapes.values(), strict=True)
     )
     for key, shape in shapes.items():
         if arrays[key].shape != (frames, *shape) or arrays[key].dtype.kind != "f":
@@ -137,6 +131,12 @@ def check_table(arrays: Mapping[str, np.ndarray], names: Sequence[str], where: o
                 f"{where}: {key} is {arrays[key].dtype} {list(arrays[key].shape)}; it must be "
                 f"float32 {[frames, *shape]}"
             )
+    valid = arrays.get("valid")
+    if valid is not None and (valid.shape != (frames,) or valid.dtype.kind != "b"):
+        raise UsageError(
+            f"{where}: valid is {valid.dtype} {list(valid.shape)}; it must be bool {[frames]}: "
+            "where an episode may start"
+        )
     _check_clip_columns(arrays, frames, where)
 
 

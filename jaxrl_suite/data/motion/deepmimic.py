@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data.motion import checking
-from jaxrl_suite.data.motion.clip import Clip
+from jaxrl_suite.data.motion.clip import Clip, resampled
 from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.humanoid import skeleton
 
@@ -76,7 +76,8 @@ def read(content: bytes, name: str, group: str, source: str, where: object) -> C
         quaternion=turns.normalise(clip.quaternion), balls=turns.normalise(clip.balls)
     )
     if np.ptp(steps) > _EVEN * steps.mean():
-        clip = _even(clip, np.concatenate([[0.0], np.cumsum(steps)]))
+        times = np.concatenate([[0.0], np.cumsum(steps)])
+        clip = resampled(clip, times, np.linspace(0.0, times[-1], len(times)))
     checking.check(clip, where)
     return clip
 
@@ -101,18 +102,3 @@ def _parsed(content: bytes, where: str) -> tuple[np.ndarray, bool]:
         return np.array(frames, np.float64), loop
     except (ValueError, TypeError) as error:
         raise UsageError(f"{where}: some of its frames hold something else than numbers") from error
-
-
-def _even(clip: Clip, times: np.ndarray) -> Clip:
-    """Frames at even times instead of `times` [F] (s)."""
-    wanted = np.linspace(0.0, times[-1], len(times))
-    low = np.clip(np.searchsorted(times, wanted, side="right") - 1, 0, len(times) - 2)
-    share = (wanted - times[low]) / (times[low + 1] - times[low])
-    mix = lambda x: x[low] + share[:, None] * (x[low + 1] - x[low])  # noqa: E731
-    balls = turns.slerp(clip.balls[low], clip.balls[low + 1], share[:, None])
-    return clip._replace(
-        position=mix(clip.position),
-        quaternion=turns.slerp(clip.quaternion[low], clip.quaternion[low + 1], share),
-        balls=balls,
-        hinges=mix(clip.hinges),
-    )

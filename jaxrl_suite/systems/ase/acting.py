@@ -15,7 +15,6 @@ from jax.sharding import PartitionSpec
 from jaxrl_suite.core import DATA_AXIS, Source
 from jaxrl_suite.envs.base import TimeStep
 from jaxrl_suite.envs.character import Character, Episode, World
-from jaxrl_suite.ops import hypersphere
 from jaxrl_suite.ops.distributions import DiagonalNormal
 from jaxrl_suite.systems.ase import params as asking
 from jaxrl_suite.systems.ase.config import Config, Hyper
@@ -110,14 +109,15 @@ def _acted(
 
 
 def begin(
-    env: Character, num_envs: int, latent: int, skills: Params | tuple, hyper: Hyper, key: jax.Array
+    env: Character, config: Config, skills: Params | tuple, hyper: Hyper, key: jax.Array
 ) -> SourceState:
     """Environments at their first reset."""
     one, two, three = jax.random.split(key, 3)
     world = env.world(one)
     reset = jax.vmap(env.reset, in_axes=(0, None))
-    episode, observation = reset(jax.random.split(two, num_envs), world)
-    latents = asking.drawn(three, num_envs, latent)
+    episode, observation = reset(jax.random.split(two, config.num_envs), world)
+    shape = config.num_envs, config.latent
+    latents = asking.drawn(three, config.networks.latent_space, shape)
     return SourceState(world, episode, observation, latents, skills, jnp.asarray(hyper.log_std))
 
 
@@ -127,14 +127,14 @@ def _many(key: jax.Array, count: int) -> jax.Array:
 
 def low_source(env: Character, config: Config) -> Source:
     """The low level in its environments."""
-    nets = asking.low_nets(config, env.action_size)
+    nets, space = asking.low_nets(config, env.action_size), config.networks.latent_space
     n = config.num_envs
     step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
     restart = jax.vmap(env.restart, in_axes=(0, 0, 0, None))
     share = noisy_share(n) if config.mixed else np.ones(n, np.float32)
 
     def init(key: jax.Array, hyper: Hyper, params: Params) -> SourceState:
-        return begin(env, n, config.networks.latent, (), hyper, key)
+        return begin(env, config, (), hyper, key)
 
     def sample(
         state: SourceState, params: Params, key: jax.Array
@@ -153,7 +153,8 @@ def low_source(env: Character, config: Config) -> Source:
             row += (timestep.reward, jnp.zeros(n), timestep.terminated, ended, window)
             row += _ends(after, ended)
             episode, observation = restart(after, timestep, _many(again, n), state.world)
-            return (episode, observation, asking.switched(told, latents, ended)), row
+            latents = asking.switched(told, space, latents, ended)
+            return (episode, observation, latents), row
 
         drawing, playing = jax.random.split(key)
         carry = state.episode, state.observation, state.latents
@@ -223,12 +224,12 @@ def follow_latent(
 def high_source(env: Character, config: Config, skills: Params) -> Source:
     """The high level, which commands skills; they are part of the state, and never change."""
     nets, low = asking.high_nets(config), asking.low_nets(config, env.action_size)
-    n = config.num_envs
+    n, space = config.num_envs, config.networks.latent_space
     restart = jax.vmap(env.restart, in_axes=(0, 0, 0, None))
     none = jnp.zeros((n, 0))
 
     def init(key: jax.Array, hyper: Hyper, params: Params) -> SourceState:
-        return begin(env, n, 0, skills, hyper, key)
+        return begin(env, config, skills, hyper, key)
 
     def sample(
         state: SourceState, params: Params, key: jax.Array
@@ -241,7 +242,7 @@ def high_source(env: Character, config: Config, skills: Params) -> Source:
             seen = asking.joined(observation)
             share = jnp.ones(n)
             action, log_prob, noisy = _acted(nets, params, state.log_std, share, seen, none, acting)
-            z = hypersphere.project(jnp.clip(action, -1.0, 1.0))
+            z = space.project(jnp.clip(action, -1.0, 1.0))
             after, told, style, _ = follow_latent(
                 env, low, state.skills, episode, observation, z, world, moving, config.repeat
             )

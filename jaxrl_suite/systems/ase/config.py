@@ -8,6 +8,7 @@ import jax
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs import humanoid, planar
 from jaxrl_suite.envs.character import Rules
+from jaxrl_suite.ops import latents
 
 BODIES = ("humanoid", "planar")
 Body = Literal["humanoid", "planar"]
@@ -25,15 +26,25 @@ class Networks:
       style: units of the layers that the latent passes through.
       discriminator: units of the discriminator's layers, which the encoder shares; none for no
         discriminator.
+      space: that latents are of: the unit "sphere", or "gaussian", where nothing is projected.
     """
 
     latent: int = 64
     hidden: tuple[int, ...] = (1024, 1024, 512)
     style: tuple[int, ...] = (512, 256, 64)
     discriminator: tuple[int, ...] = (1024, 1024, 512)
+    space: Literal["sphere", "gaussian"] = "sphere"
+
+    @property
+    def latent_space(self) -> latents.Space:
+        """Of the latents."""
+        return latents.SPACES[self.space]
 
     def check(self) -> None:
-        """Raises UsageError for sizes that no network can have."""
+        """Raises UsageError for sizes that no network can have, or a space that there is not."""
+        if self.space not in latents.SPACES:
+            legal = ", ".join(latents.SPACES)
+            raise UsageError(f"unknown networks.space {self.space!r}; legal: {legal}")
         if self.latent < 0:
             raise UsageError(f"networks.latent must be at least 0, not {self.latent}")
         for name in ("hidden", "style", "discriminator"):

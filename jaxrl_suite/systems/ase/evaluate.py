@@ -9,12 +9,12 @@ import jax.numpy as jnp
 
 from jaxrl_suite.core import Metrics
 from jaxrl_suite.envs.character import Character, Episode, World
-from jaxrl_suite.ops import hypersphere, running
+from jaxrl_suite.ops import running
 from jaxrl_suite.systems.ase import losses, metrics
 from jaxrl_suite.systems.ase import params as asking
 from jaxrl_suite.systems.ase.acting import SourceState, follow_latent
 from jaxrl_suite.systems.ase.characters import make_character
-from jaxrl_suite.systems.ase.config import Config
+from jaxrl_suite.systems.ase.config import Config, Networks
 from jaxrl_suite.systems.ase.params import Params
 
 PyTree = Any
@@ -85,7 +85,8 @@ def play_low(
         style = skill = jnp.zeros(count)
         if config.networks.discriminator:
             logit, guess = asking.judged(nets, params, told.observation["window"])
-            style, skill = losses.style_reward(logit), losses.skill_reward(guess, z)
+            style = losses.style_reward(logit)
+            skill = losses.skill_reward(config.networks.latent_space, guess, z)
         reward = jnp.where(going, told.reward, 0.0)
         row = Trace(reward, style, skill, going, z, jax.vmap(watch)(episode))
         going = going & ~(told.terminated | told.truncated)
@@ -114,7 +115,7 @@ def play_high(
         episode, observation, going = carry
         none = jnp.zeros((count, 0))
         mean = asking.mean_action(nets, params, asking.joined(observation), none)
-        z = hypersphere.project(mean)
+        z = config.networks.latent_space.project(mean)
         episode, told, style, seen = follow_latent(
             env, low, skills, episode, observation, z, world, key, config.repeat, watch
         )
@@ -127,15 +128,16 @@ def play_high(
     return jax.lax.scan(act, (*start, jnp.ones(count, bool)), keys)[1]
 
 
-def held(key: jax.Array, num_steps: int, count: int, latent: int) -> jax.Array:
+def held(key: jax.Array, networks: Networks, num_steps: int, count: int) -> jax.Array:
     """Latents [T, N, Z] that environments are told, switched at random as in training."""
     first, then = jax.random.split(key)
+    space = networks.latent_space
 
     def step(latents: asking.Latents, key: jax.Array) -> tuple[asking.Latents, jax.Array]:
         no = jnp.zeros(count, bool)
-        return asking.switched(key, latents, no), latents.z
+        return asking.switched(key, space, latents, no), latents.z
 
-    begin = asking.drawn(first, count, latent)
+    begin = asking.drawn(first, space, (count, networks.latent))
     return jax.lax.scan(step, begin, jax.random.split(then, num_steps))[1]
 
 
@@ -165,7 +167,7 @@ def evaluate(
     start = starts(env, source.world, begin, count)
     horizon = config.rules.horizon
     if config.level == "low":
-        latents = held(telling, horizon, count, config.networks.latent)
+        latents = held(telling, config.networks, horizon, count)
         trace = play_low(env, config, params, source.world, start, latents, playing)
         return summary(trace, horizon)
     steps = -(-horizon // config.repeat)
@@ -205,7 +207,7 @@ def measure_skills(
     )
     one, two, three, four, five, six = jax.random.split(key, 6)
     shape = (count, config.networks.latent)
-    z = jnp.stack([hypersphere.uniform(one, shape), hypersphere.uniform(two, shape)])
+    z = jnp.stack([config.networks.latent_space.draw(k, shape) for k in (one, two)])
     z = jnp.repeat(z, HELD, axis=0)
     start = starts(stands, world, three, count)
     trace = play_low(stands, config, params, world, start, z, four, windows)

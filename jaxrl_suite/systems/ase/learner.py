@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl_suite.core import Learner, Metrics
-from jaxrl_suite.ops import hypersphere, running
+from jaxrl_suite.ops import running
 from jaxrl_suite.ops.distributions import DiagonalNormal
 from jaxrl_suite.ops.gae import gae_bootstrapped
 from jaxrl_suite.systems.ase import losses, replay
@@ -76,7 +76,8 @@ def rewards(
     style, skill = played.style, jnp.zeros_like(played.style)
     if config.discriminates:
         logit, guess = asking.judged(nets, params, played.window)
-        style, skill = losses.style_reward(logit), losses.skill_reward(guess, played.latent)
+        style = losses.style_reward(logit)
+        skill = losses.skill_reward(config.networks.latent_space, guess, played.latent)
     total = hyper.task * played.task + hyper.style * style + hyper.skill * skill
     parts = {"task_reward": played.task, "style_reward": style, "skill_reward": skill}
     return total, {name: jnp.mean(x) for name, x in parts.items()}
@@ -113,6 +114,7 @@ def loss(
         the first D rows; None without a discriminator.
       key: of the other latents.
     """
+    space = config.networks.latent_space
     mean = nets.actor.apply({"params": weights["actor"]}, rows.observation, rows.latent)
     policy = DiagonalNormal(mean, jnp.broadcast_to(hyper.log_std, mean.shape))
     log_prob = policy.log_prob(rows.action)
@@ -128,9 +130,9 @@ def loss(
         "kl": losses.masked_mean(rows.log_prob - log_prob, rows.noisy),
     }
     if config.latent:
-        other = hypersphere.uniform(key, rows.latent.shape)
+        other = space.draw(key, rows.latent.shape)
         acts = nets.actor.apply({"params": weights["actor"]}, rows.observation, other)
-        diversity = losses.diversity_loss(mean, acts, rows.latent, other, rows.noisy)
+        diversity = losses.diversity_loss(space, mean, acts, rows.latent, other, rows.noisy)
         total = total + hyper.diversity * diversity
         metrics["diversity"] = diversity
     if windows is not None:
@@ -142,7 +144,7 @@ def loss(
         total = total + _DISCRIMINATOR * judge
         metrics |= told
         if config.latent:
-            encoder = losses.encoder_loss(guess, rows.latent[: config.discriminated])
+            encoder = losses.encoder_loss(space, guess, rows.latent[: config.discriminated])
             total = total + _DISCRIMINATOR * hyper.encoder * encoder
             metrics["encoder_loss"] = encoder
     return total, metrics | {"loss": total}

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl_suite.core import Metrics
-from jaxrl_suite.ops import hypersphere
+from jaxrl_suite.ops.latents import Space
 
 PyTree = Any
 _LEAST = 1e-4  # of 1 - D, which bounds the style reward by 2 x 9.21
@@ -25,9 +25,12 @@ def style_reward(logit: jax.Array) -> jax.Array:
     return -2.0 * jnp.log(jnp.maximum(1.0 - jax.nn.sigmoid(logit), _LEAST))
 
 
-def skill_reward(guess: jax.Array, latent: jax.Array) -> jax.Array:
-    """max(0, mu_q . z), [...]: how surely the encoder finds the latent in what was done."""
-    return jnp.maximum(0.0, hypersphere.von_mises_fisher(guess, latent))
+def skill_reward(space: Space, guess: jax.Array, latent: jax.Array) -> jax.Array:
+    """max(0, log q(z)), [...]: how surely the encoder finds the latent in what was done.
+
+    On the sphere mu_q . z.
+    """
+    return jnp.maximum(0.0, space.log_density(guess, latent))
 
 
 def masked_mean(x: jax.Array, mask: jax.Array) -> jax.Array:
@@ -54,15 +57,20 @@ def bound_loss(mean: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def diversity_loss(
-    mean: jax.Array, other: jax.Array, z: jax.Array, other_z: jax.Array, mask: jax.Array
+    space: Space,
+    mean: jax.Array,
+    other: jax.Array,
+    z: jax.Array,
+    other_z: jax.Array,
+    mask: jax.Array,
 ) -> jax.Array:
     """(1 - D(mean, mean') / D(z, z'))^2, []: latents that differ are to act differently.
 
     D of actions is the mean over them of the squared difference, both cut to +-1; D of latents is
-    (1 - z . z') / 2.
+    their space's, on the sphere (1 - z . z') / 2.
     """
     acts = jnp.mean((jnp.clip(mean, -1.0, 1.0) - jnp.clip(other, -1.0, 1.0)) ** 2, axis=-1)
-    ratio = acts / (hypersphere.distance(z, other_z) + _APART)
+    ratio = acts / (space.distance(z, other_z) + _APART)
     return masked_mean((1.0 - ratio) ** 2, mask)
 
 
@@ -96,7 +104,7 @@ def discriminator_loss(
     + c_decay sum |W|^2.
 
     Args:
-      apply: ``(params, windows [B, W]) -> (logits [B], directions [B, Z])``.
+      apply: ``(params, windows [B, W]) -> (logits [B], guessed latents [B, Z])``.
       params: of the discriminator.
       windows: [B, W], normalised, of the policy now.
       old: [B, W], of before.
@@ -104,7 +112,7 @@ def discriminator_loss(
       penalties: c_gp, c_logit, c_decay.
 
     Returns:
-      The loss; the directions that the encoder guesses for `windows`, [B, Z]; metrics.
+      The loss; the latents that the encoder guesses for `windows`, [B, Z]; metrics.
     """
     now, guess = apply(params, windows)
     before, _ = apply(params, old)
@@ -128,6 +136,6 @@ def discriminator_loss(
     )
 
 
-def encoder_loss(guess: jax.Array, z: jax.Array) -> jax.Array:
-    """-mean mu_q . z, []: the likelihood of the latents under a von Mises-Fisher distribution."""
-    return -jnp.mean(hypersphere.von_mises_fisher(guess, z))
+def encoder_loss(space: Space, guess: jax.Array, z: jax.Array) -> jax.Array:
+    """-mean log q(z), []; on the sphere -mean mu_q . z, of a von Mises-Fisher distribution."""
+    return -jnp.mean(space.log_density(guess, z))

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl_suite.nets.skills import Discriminator, SkillActor, SkillCritic
-from jaxrl_suite.ops import hypersphere, running
+from jaxrl_suite.ops import running
+from jaxrl_suite.ops.latents import Space
 from jaxrl_suite.systems.ase.config import Config
 
 PyTree = Any
@@ -45,7 +46,7 @@ def low_nets(config: Config, action_size: int) -> Nets:
     return Nets(
         SkillActor(action_size, own.hidden, own.style),
         SkillCritic(own.hidden),
-        Discriminator(own.discriminator, own.latent),
+        Discriminator(own.discriminator, own.latent, own.latent_space.project),
     )
 
 
@@ -104,7 +105,7 @@ def value(nets: Nets, params: Params, observation: jax.Array, z: jax.Array) -> j
 
 
 def judged(nets: Nets, params: Params, window: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Logits [...] and directions [..., Z] of windows [..., W]."""
+    """Logits [...] and guessed latents [..., Z] of windows [..., W]."""
     seen = running.normalised(params.windows, window, params.clip)
     return nets.discriminator.apply({"params": params.discriminator}, seen)
 
@@ -112,7 +113,7 @@ def judged(nets: Nets, params: Params, window: jax.Array) -> tuple[jax.Array, ja
 class Latents(NamedTuple):
     """What environments are told now.
 
-    z: [N, Z], unit.
+    z: [N, Z].
     left: int32 [N], actions until another one is drawn.
     """
 
@@ -123,16 +124,16 @@ class Latents(NamedTuple):
 LONGEST = 150  # actions; a latent lasts 1 to 149 of them, uniformly
 
 
-def drawn(key: jax.Array, num_envs: int, latent: int) -> Latents:
-    """Fresh latents."""
+def drawn(key: jax.Array, space: Space, shape: tuple[int, int]) -> Latents:
+    """Fresh latents; `shape` is [N, Z]."""
     which, how_long = jax.random.split(key)
-    left = jax.random.randint(how_long, (num_envs,), 1, LONGEST)
-    return Latents(hypersphere.uniform(which, (num_envs, latent)), left)
+    left = jax.random.randint(how_long, shape[:1], 1, LONGEST)
+    return Latents(space.draw(which, shape), left)
 
 
-def switched(key: jax.Array, latents: Latents, ended: jax.Array) -> Latents:
+def switched(key: jax.Array, space: Space, latents: Latents, ended: jax.Array) -> Latents:
     """After an action: others where an episode has ended or the time of a latent is up."""
     left = latents.left - 1
     over = ended | (left <= 0)
-    new = drawn(key, *latents.z.shape)
+    new = drawn(key, space, latents.z.shape)
     return Latents(jnp.where(over[:, None], new.z, latents.z), jnp.where(over, new.left, left))

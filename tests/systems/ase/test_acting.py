@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxrl_suite.ops import hypersphere
 from jaxrl_suite.ops.distributions import DiagonalNormal
+from jaxrl_suite.ops.latents import SPHERE
 from jaxrl_suite.systems import ase
 from jaxrl_suite.systems.ase import acting
 from jaxrl_suite.systems.ase import params as asking
@@ -104,14 +106,14 @@ def test_a_latent_changes_when_its_time_is_up_or_its_episode_ends():
 
 
 def test_latents_last_1_to_149_actions_evenly():
-    left = np.asarray(asking.drawn(jax.random.key(0), 60_000, 2).left)
+    left = np.asarray(asking.drawn(jax.random.key(0), SPHERE, (60_000, 2)).left)
     assert (left.min(), left.max()) == (1, 149)
     counts = np.bincount(left, minlength=150)[1:]
     expected = len(left) / 149
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
     # A latent with k left is followed for k actions.
     told = asking.Latents(jnp.array([[1.0, 0], [0, 1.0]]), jnp.array([1, 2]))
-    after = asking.switched(jax.random.key(1), told, jnp.zeros(2, bool))
+    after = asking.switched(jax.random.key(1), SPHERE, told, jnp.zeros(2, bool))
     assert (np.asarray(after.z) != np.asarray(told.z)).any(1).tolist() == [True, False]
     assert int(after.left[1]) == 1
 
@@ -151,7 +153,7 @@ def test_a_latent_is_followed_for_so_many_actions_without_noise():
     world = env.world(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 4)
     episode, seen = jax.vmap(env.reset, in_axes=(0, None))(keys, world)
-    z = asking.drawn(jax.random.key(2), 4, 3).z
+    z = hypersphere.uniform(jax.random.key(2), (4, 3))
     found, told, style, _ = acting.follow_latent(
         env, nets, skills, episode, seen, z, world, jax.random.key(3), 3
     )
@@ -177,7 +179,7 @@ def test_an_end_within_a_high_level_step_ends_it():
     world = env.world(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 4)
     episode, seen = jax.vmap(env.reset, in_axes=(0, None))(keys, world)
-    z = asking.drawn(jax.random.key(2), 4, 3).z
+    z = hypersphere.uniform(jax.random.key(2), (4, 3))
     # The second goes over the limit with its first action, the third falls off at once.
     far = episode.state.position.at[2].set(100.0)
     episode = episode._replace(

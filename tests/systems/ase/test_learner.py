@@ -10,6 +10,7 @@ import pytest
 
 from jaxrl_suite.core import train
 from jaxrl_suite.ops import hypersphere, running
+from jaxrl_suite.ops.latents import SPHERE
 from jaxrl_suite.systems import ase
 from jaxrl_suite.systems.ase import evaluate as evaluating
 from jaxrl_suite.systems.ase import learner as level
@@ -141,7 +142,7 @@ def test_the_discriminators_loss_falls_on_one_batch():
     def judge(p):
         apply = lambda w, x: NETS.discriminator.apply({"params": w}, x)  # noqa: E731
         total, guess, told = losses.discriminator_loss(apply, p, *windows, (5.0, 0.01, 1e-4))
-        encoder = losses.encoder_loss(guess, rows.latent[:8])
+        encoder = losses.encoder_loss(SPHERE, guess, rows.latent[:8])
         return total + encoder, told | {"encoder": encoder}
 
     def step(carry, _):

@@ -9,6 +9,7 @@ import pytest
 
 from jaxrl_suite.nets.skills import Discriminator
 from jaxrl_suite.ops import hypersphere
+from jaxrl_suite.ops.latents import GAUSSIAN, SPACES, SPHERE
 from jaxrl_suite.systems.ase import losses
 
 WIDTH, LATENT, ROWS = 6, 3, 8
@@ -42,12 +43,17 @@ def test_the_style_reward_lies_between_0_and_18_42():
 def test_the_skill_reward_lies_between_0_and_1():
     guess = hypersphere.uniform(jax.random.key(0), (500, LATENT))
     latent = hypersphere.uniform(jax.random.key(1), (500, LATENT))
-    found = np.asarray(losses.skill_reward(guess, latent))
+    found = np.asarray(losses.skill_reward(SPHERE, guess, latent))
     assert found.min() == 0
     assert 0.9 < found.max() <= 1 + 1e-6
     guess, latent = jnp.array([[0.6, 0.8], [0, 1.0]]), jnp.array([[0.8, 0.6], [0, -1.0]])
-    hand = losses.skill_reward(guess, latent)
-    np.testing.assert_allclose(hand, [0.96, 0], atol=1e-6)
+    for space in SPACES.values():
+        hand = losses.skill_reward(space, guess, latent)
+        np.testing.assert_allclose(hand, [0.96, 0], atol=1e-6)
+    # Off the sphere: 1 - (0.3^2 + 0.4^2) / 2, and 0 from a squared distance of 2.
+    guess, latent = jnp.array([[0.3, 0.4], [0, 0.0]]), jnp.array([[0.0, 0.0], [1.0, 1.0]])
+    hand = losses.skill_reward(GAUSSIAN, guess, latent)
+    np.testing.assert_allclose(hand, [0.875, 0], atol=1e-6)
 
 
 def test_the_loss_of_a_policy_is_ppos_clip():
@@ -77,17 +83,18 @@ def test_the_bound_loss_begins_beyond_1():
     assert float(found) == pytest.approx((0 + 0.25 + 4) / 2, rel=1e-6)
 
 
-def test_the_diversity_loss_compares_actions_with_latents():
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_the_diversity_loss_compares_actions_with_latents(space):
     z, other = jnp.array([[1.0, 0]] * 3), jnp.array([[-1.0, 0], [0, 1.0], [0, 1.0]])
     mean = jnp.array([[0.5, 0.5], [0.2, -0.2], [4.0, 0.0]])
     acts = jnp.array([[-0.5, 0.5], [0.2, -0.2], [-4.0, 0.0]])
     one = lambda i: float(  # noqa: E731
-        losses.diversity_loss(*(x[i, None] for x in (mean, acts, z, other)), jnp.ones(1))
+        losses.diversity_loss(space, *(x[i, None] for x in (mean, acts, z, other)), jnp.ones(1))
     )
     # Ratios: (1/2) / 1; 0; and beyond +-1 the servo cuts, (2^2 / 2) / (1/2).
     assert [one(i) for i in range(3)] == pytest.approx([0.25, 1.0, 9.0], rel=1e-3)
     # The same latent twice: their distance is 0, and nothing divides by it.
-    same = losses.diversity_loss(mean, mean, z, z, jnp.ones(3))
+    same = losses.diversity_loss(space, mean, mean, z, z, jnp.ones(3))
     assert float(same) == pytest.approx(1.0, rel=1e-6)
 
 
@@ -107,7 +114,7 @@ def test_rows_without_noise_add_nothing_to_the_gradient(name):
             return losses.policy_loss(log_prob, old, advantage, mask, 0.2)
         if name == "bound":
             return losses.bound_loss(mean, mask)
-        return losses.diversity_loss(mean, acts, z, other, mask)
+        return losses.diversity_loss(SPHERE, mean, acts, z, other, mask)
 
     gradients = jax.grad(loss, argnums=(0, 1))(0.2 * mean if name != "bound" else mean, 0.2 * acts)
     noisy = np.asarray(mask) > 0
@@ -185,9 +192,10 @@ def test_a_discriminator_that_knows_nothing_has_an_entropy_of_log_2():
     assert float(told["discriminator_loss"]) == pytest.approx(np.log(2), rel=1e-6)
 
 
-def test_the_encoders_loss_is_minus_the_mean_cosine():
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_the_encoders_loss_is_minus_the_mean_cosine_of_directions(space):
     z = hypersphere.uniform(jax.random.key(0), (ROWS, LATENT))
-    assert float(losses.encoder_loss(z, z)) == pytest.approx(-1.0, rel=1e-5)
-    assert float(losses.encoder_loss(-z, z)) == pytest.approx(1.0, rel=1e-5)
-    learned = jax.grad(lambda p: losses.encoder_loss(apply(p, windows(1))[1], z))(params())
+    assert float(losses.encoder_loss(space, z, z)) == pytest.approx(-1.0, rel=1e-5)
+    assert float(losses.encoder_loss(space, -z, z)) == pytest.approx(1.0, rel=1e-5)
+    learned = jax.grad(lambda p: losses.encoder_loss(space, apply(p, windows(1))[1], z))(params())
     assert np.abs(learned["hidden_0"]["kernel"]).max() > 0

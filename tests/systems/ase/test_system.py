@@ -11,6 +11,7 @@ from jaxrl_suite.core import UsageError, train
 from jaxrl_suite.envs.character import Rules
 from jaxrl_suite.systems import ase
 from jaxrl_suite.systems.ase import Networks
+from jaxrl_suite.systems.ase import evaluate as evaluating
 from tests.systems.ase.small import CONFIG, HIGH, HYPER, begun, same, system, trained
 
 LEGAL = "none, follow, steering, speed, location, reach, strike"
@@ -23,6 +24,10 @@ REFUSED = [
     ({"networks": Networks(latent=-1)}, r"networks\.latent must be at least 0, not -1"),
     ({"networks": Networks(style=())}, r"networks\.style must name units, each at least 1"),
     ({"networks": Networks(hidden=(8, 0))}, r"networks\.hidden must name units, each at least 1"),
+    (
+        {"networks": Networks(space="cube")},
+        "unknown networks.space 'cube'; legal: sphere, gaussian",
+    ),
     ({"num_envs": 0}, "num_envs must be at least 1, not 0"),
     ({"num_steps": 0}, "num_steps must be at least 1, not 0"),
     ({"epochs": 0}, "epochs must be at least 1, not 0"),
@@ -85,6 +90,9 @@ def test_skills_of_other_networks_are_refused():
     skills = ase.Skills(wide, begun().learner.params)
     with pytest.raises(UsageError, match=r"the skills' networks are .*latent=5.*latent=3"):
         ase.make(HIGH, HYPER, skills)
+    other = dataclasses.replace(CONFIG.networks, space="gaussian")
+    with pytest.raises(UsageError, match=r"the skills' networks are .*gaussian.*sphere"):
+        ase.make(HIGH, HYPER, ase.Skills(other, begun().learner.params))
 
 
 def test_its_own_skeleton_is_accepted():
@@ -144,6 +152,31 @@ def test_both_levels_are_evaluated():
         # 20 actions are 7 steps of three on the high level, and an episode ends with its last.
         assert found["length"] == pytest.approx(1.0)
         assert 0 <= found["style_reward"] <= 18.43
+
+
+def test_in_a_gaussian_space_both_levels_learn_and_nothing_is_projected():
+    networks = dataclasses.replace(CONFIG.networks, space="gaussian")
+    config = dataclasses.replace(CONFIG, networks=networks)
+    low, told = trained(config, 2)
+    lengths = np.linalg.norm(low.source.latents.z, axis=1)
+    assert lengths.std() > 0.1
+    commanding = dataclasses.replace(HIGH, networks=networks)
+    high = ase.make(commanding, HYPER, ase.skills_of(config, low))
+    state, more = jax.jit(train(high, 2))(high.init(jax.random.key(1)))
+    for name in ("loss", "style_reward", "skill_reward", "diversity", "encoder_loss"):
+        assert np.isfinite(told[name]).all(), name
+    assert np.isfinite(more["loss"]).all()
+    assert np.asarray(told["skill_reward"]).max() <= 1
+    same(state.source.skills, low.learner.params)
+    for made, after in ((system(config), low), (high, state)):
+        found = jax.device_get(jax.jit(made.evaluate)(after, jax.random.key(2)))
+        assert found["length"] == pytest.approx(1.0)
+    # What the high level commands are its means, of any length.
+    env = ase.make_character(commanding)
+    start = evaluating.starts(env, state.source.world, jax.random.key(3), 4)
+    args = (state.learner.params, low.learner.params, state.source.world, start, 3)
+    trace = ase.play_high(env, commanding, *args, jax.random.key(4))
+    assert np.abs(np.linalg.norm(trace.z, axis=-1) - 1).min() > 1e-3
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Lifelike agility from motion clips (Han et al. 2024)."""

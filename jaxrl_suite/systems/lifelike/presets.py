@@ -1,0 +1,22 @@
+"""Named settings of the levels."""
+
+from jaxrl_suite.core import Preset
+from jaxrl_suite.systems.lifelike.config import Config, Hyper, Networks
+
+# For two cores: a codebook that the few clips of the gait library can fill, kept in use.
+_QUICK = Config(networks=Networks(codes=64, width=16, averaged=True, hidden=(128, 128)))
+# For one large GPU, on which it has not been run yet: 2,000 updates are 262 million actions.
+_GPU = Config(
+    networks=Networks(averaged=True), num_envs=4096, num_steps=32, minibatches=8, eval_episodes=512
+)
+PRESETS: dict[str, Preset] = {
+    "quick": Preset(_QUICK, Hyper(least=1.0), 400),
+    "gpu": Preset(_GPU, Hyper(least=4.0), 2000),
+    # Han et al. 2024 and its released code; the plain codebook. Its rates belong to a stream of
+    # experience that is nearly off-policy: with them an update here hardly moves.
+    "paper": Preset(
+        Config(num_envs=2048, num_steps=128, minibatches=256, epochs=1, eval_episodes=512),
+        Hyper(learning_rate=1e-5, clip=0.1),
+        20_000,
+    ),
+}

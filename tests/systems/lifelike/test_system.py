@@ -1,0 +1,169 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrl_suite.core import UsageError, train
+from jaxrl_suite.systems import lifelike
+from jaxrl_suite.systems.lifelike import Command, Config, Networks, priority
+from tests.systems.lifelike.small import (
+    CONFIG,
+    HYPER,
+    NETWORKS,
+    UPPER,
+    begun,
+    flat,
+    same,
+    system,
+    trained,
+)
+
+
+def test_two_and_two_updates_are_four_bit_for_bit_and_traced_once():
+    whole, _ = trained(CONFIG, 4)
+    run = jax.jit(train(system(), 2))
+    half, _ = run(begun())
+    again, _ = run(half)
+    same(again, whole)
+    assert run._cache_size() == 1
+    assert int(whole.num_updates) == 4
+
+
+def test_metrics_are_few_finite_numbers():
+    _, told = trained(CONFIG, 4)
+    assert all(x.shape == (4,) for x in told.values())
+    of_episodes = ("score", "length", "diverged", "dropped")  # none before the first has ended
+    for name, x in told.items():
+        if name not in of_episodes:
+            assert np.isfinite(x).all(), name
+    assert (told["perplexity"] >= 1).all()
+    assert (told["perplexity"] <= 8).all()
+    assert (told["dwell"] >= 1).all()
+    found = jax.jit(system().evaluate)(trained(CONFIG, 4)[0], jax.random.key(0))
+    assert 0 <= float(found["score"]) <= 1
+
+
+@pytest.mark.slow
+def test_two_seeds_at_once_are_two_runs():
+    played, keys = system(), jax.random.split(jax.random.key(4), 2)
+    run = lambda key: train(played, 2)(played.init(key))  # noqa: E731
+    together, _ = jax.jit(jax.vmap(run))(keys)
+    alone, _ = jax.jit(run)(keys[1])
+    other, own = (
+        flat(jax.tree.map(lambda x, i=i: x[i], together.learner.params.weights)) for i in range(2)
+    )
+    expected = flat(alone.learner.params.weights)
+    # Adam's first steps are the gradients' signs, which rounding turns where they are near 0.
+    assert np.median(np.abs(own - expected)) < 1e-5
+    assert np.abs(other - expected).max() > 1e-3
+
+
+def skills():
+    return lifelike.skills_of(CONFIG, trained(CONFIG, 4)[0])
+
+
+def test_what_is_frozen_stays_as_it_was_bit_for_bit():
+    upper = lifelike.make(UPPER, HYPER._replace(learning_rate=1e-2), skills())
+    state, told = jax.jit(train(upper, 3))(jax.jit(upper.init)(jax.random.key(0)))
+    same(state.learner.params.frozen, trained(CONFIG, 4)[0].learner.params)
+    first = jax.jit(upper.init)(jax.random.key(0)).learner.params.weights
+    assert np.abs(flat(first) - flat(state.learner.params.weights)).max() > 1e-3
+    assert np.isfinite(flat({n: told[n] for n in ("surrogate", "value_error", "reward")})).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        Command(frozen=False),
+        Command(by="latent"),
+        Command(by="actions"),
+        Command(hold=3),
+        Command(top=2),
+    ],
+)
+def test_other_commands_learn_what_they_may(command):
+    config = dataclasses.replace(UPPER, command=command, terrains=("hurdle",))
+    upper = lifelike.make(config, HYPER._replace(learning_rate=1e-2), skills())
+    start = jax.jit(upper.init)(jax.random.key(0))
+    state, told = jax.jit(train(upper, 2))(start)
+    before, after = start.learner.params, state.learner.params
+    same(before.frozen, after.frozen)
+    own = {"decoder", "codebook", "log_std"} & set(after.weights)
+    if not command.frozen:
+        assert own == {"decoder", "codebook", "log_std"}
+        assert np.abs(flat(before.weights["decoder"]) - flat(after.weights["decoder"])).max() > 0
+    elif command.by == "actions":
+        assert own == {"log_std"}
+    else:
+        assert not own
+    if command.hold > 1:
+        assert (told["dwell"] > 1.2).all()
+    if command.by != "codes":
+        assert "perplexity" not in told
+    # The first minibatch of the first update sees the policy that acted.
+    assert (np.abs(told["kl"]) < 1.0).all()
+
+
+def test_shares_follow_what_is_followed_badly():
+    score = jnp.array([0.0, 0.5, 1.0])
+    found = np.asarray(priority.shares(score, HYPER._replace(sharpness=3.0, floor=0.1)))
+    need = np.array([1.0, 0.125, 0.0])
+    np.testing.assert_allclose(found, 0.9 * need / need.sum() + 0.1 / 3, rtol=1e-5)
+    np.testing.assert_allclose(priority.shares(jnp.ones(3), HYPER), 1 / 3, rtol=1e-5)
+
+
+def test_scores_are_averages_of_an_update_s_means():
+    score = jnp.array([0.2, 0.4, 0.6])
+    segment = jnp.array([0, 0, 2, 2])
+    value = jnp.array([1.0, 0.0, 1.0, jnp.nan])
+    ended = jnp.array([True, True, True, False])
+    found = priority.updated(score, segment, value, ended, jnp.asarray(0.5))
+    np.testing.assert_allclose(found, [0.35, 0.4, 0.8], rtol=1e-6)
+
+
+def test_what_is_followed_badly_is_begun_more_often():
+    state, _ = trained(CONFIG, 4)
+    table = state.source.table
+    assert (np.asarray(table.score) >= 0).all()
+    share = np.asarray(priority.shares(table.score, HYPER))
+    assert share.sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"level": "abc"}, "unknown level 'abc'; legal: pmc, epmc"),
+        ({"minibatches": 3}, "minibatches 3 do not divide the 8 environments"),
+        ({"num_steps": 0}, "num_steps must be at least 1, not 0"),
+        ({"clips": ("gallopp",)}, "no clip or group is called 'gallopp'"),
+        ({"terrains": ("sea",)}, "terrains must name kinds"),
+        ({"motion": "0123"}, "the run's clips have the digest 0123"),
+        ({"networks": Networks(latent="fsq", width=16)}, "grid \\*\\* width at most 65536"),
+        ({"networks": Networks(latent="normal")}, "unknown networks.latent 'normal'"),
+        ({"networks": Networks(codes=0)}, "networks.codes must be at least 1"),
+        (
+            {"level": "epmc", "networks": Networks(latent="none")},
+            "skills with the latent 'none' have no codes",
+        ),
+        ({"level": "epmc", "command": Command(top=9)}, "command.top must lie in 0 .. 8"),
+        ({"level": "epmc", "command": Command(hold=0)}, "command.hold must be at least 1"),
+    ],
+)
+def test_settings_that_no_program_can_be_made_of_are_refused(changes, said):
+    with pytest.raises(UsageError, match=said):
+        lifelike.make(dataclasses.replace(CONFIG, **changes), HYPER)
+
+
+def test_skills_of_other_networks_are_refused():
+    other = dataclasses.replace(NETWORKS, codes=16)
+    with pytest.raises(UsageError, match="give the upper level networks"):
+        lifelike.make(dataclasses.replace(UPPER, networks=other), HYPER, skills())
+
+
+def test_defaults_are_the_paper_s_sizes():
+    assert Config().networks == Networks(
+        latent="vq", codes=256, width=32, hidden=(256, 256), sensed=64, told=32
+    )
