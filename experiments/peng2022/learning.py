@@ -9,32 +9,37 @@ import numpy as np
 
 from jaxrl_suite.core import System, SystemState, train
 
-PART = 20  # updates between two points of a curve
+PART = 20
 
 
 def learn(
-    system: System, hyper: Any, updates: int, seed: int, names: Sequence[str], label: str
+    system: System,
+    hyper: Any,
+    updates: int,
+    seed: int,
+    names: Sequence[str],
+    label: str,
+    part: int = PART,
 ) -> tuple[SystemState, dict[str, list[float]]]:
     """The end of a run, and means of metrics over every part of it.
 
     Args:
       system: what learns.
       hyper: its numbers.
-      updates: a multiple of PART.
+      updates: a multiple of the part.
       seed: of everything random.
       names: of the metrics.
       label: of the lines that tell how far it is.
+      part: updates between two points of a curve.
     """
     state = jax.jit(system.init)(jax.random.key(seed), hyper)
-    advance = jax.jit(train(system, PART), donate_argnums=0)
+    advance = jax.jit(train(system, part), donate_argnums=0)
     curves: dict[str, list[float]] = {name: [] for name in names}
-    for part in range(updates // PART):
+    for done in range(part, updates + 1, part):
         state, told = advance(state)
         told = jax.device_get(told)
         for name, curve in curves.items():
             curve.append(round(float(np.nanmean(told[name])), 4))
         now = ", ".join(f"{name} {curve[-1]}" for name, curve in curves.items())
-        print(
-            f"{label}, seed {seed}, update {(part + 1) * PART}: {now}", file=sys.stderr, flush=True
-        )
+        print(f"{label}, seed {seed}, update {done}: {now}", file=sys.stderr, flush=True)
     return state, curves

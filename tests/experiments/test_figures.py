@@ -21,9 +21,11 @@ from experiments.impala.corrections import figure as corrections
 from experiments.impala.is_variance import figure as is_variance
 from experiments.impala.num_variants import figure as num_variants
 from experiments.impala.quick_learns import figure as quick_learns
+from experiments.peng2022.latent import figure as latent
 from experiments.peng2022.planar import figure as planar
 from experiments.peng2022.servos import figure as servos
 from experiments.peng2022.skills import figure as skills
+from experiments.peng2022.tasks import figure as humanoid_tasks
 from experiments.peng2022.tracking import figure as tracking
 from experiments.physics.cheap_start import figure as cheap_start
 from experiments.physics.parity import figure as parity
@@ -39,7 +41,7 @@ ATARI = (random_policy, atari_quick_learns, atari_num_variants, atari_capacity)
 PHYSICS = (parity, cheap_start)
 UNIMALS = (generator, inner_loop, evolution, transfer)
 TASKS = (experts, mt5, mt50, directions, ablations, ant_expert)
-SKILLS = (planar, tracking, skills, servos)
+SKILLS = (planar, latent, tracking, skills, humanoid_tasks, servos)
 STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS, *TASKS, *SKILLS)]
 # Nothing in them is learned: one row a quantity.
 MEASURED = {x.STUDY.name for x in (parity, generator, experts, servos)}
@@ -55,6 +57,7 @@ MIN_SEEDS = {"hu2024/mt50": 1} | dict.fromkeys(
         "hu2024/ant_expert",
         "peng2022/tracking",
         "peng2022/skills",
+        "peng2022/tasks",
         *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity")),
     ),
     3,
@@ -112,6 +115,8 @@ def test_every_setting_has_all_its_seeds(study):
         "rank",
         "tier",
         "method",
+        "space",
+        "latent",
         "varied",
         "value",
         "context",

@@ -1,4 +1,4 @@
-"""Figure and numbers of the point's skills, from its results alone.
+"""Figures and numbers of the point's skills, from its results alone.
 
 python -m experiments.peng2022.planar.figure
 """
@@ -18,6 +18,7 @@ from jaxrl_suite.report.stats import mean_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+COMPARED = ("ASE", "no skill discovery")
 SHOWN = {
     "coverage": ("coverage", ".2f"),
     "entropy": ("entropy", ".2f"),
@@ -35,6 +36,11 @@ def _curve(rows: Sequence[Row], name: str, method: str, frames: int) -> tuple:
 
 
 def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
+    """What the skills are and what they are good for, and what follows what."""
+    return {"figure": _overview(rows), "transitions": _transitions(rows)}
+
+
+def _overview(rows: Sequence[Row]) -> "Figure":
     """Coverage and entropy, the latent found again, which directions, and the task."""
     figure, axes = figures.panels(4)
     learned = [m for m in METHODS if m in values(rows, "method")]
@@ -69,8 +75,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         form=".0f",
         ax=axes[2],
     )
-    config = HIGH
-    actions = TASK_UPDATES * config.frames_per_update
+    actions = TASK_UPDATES * HIGH.frames_per_update
     figures.curves(
         {m: _curve(rows, "task_curve", m, actions) for m in [*learned, SCRATCH_NAME]},
         x_label="actions of the low level",
@@ -78,7 +83,38 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         title="A task by the skills, and without any",
         ax=axes[3],
     )
-    return {"figure": figure}
+    return figure
+
+
+def _transitions(rows: Sequence[Row]) -> "Figure":
+    """Pairs of directions before and after a switch, with skill discovery and without."""
+    figure, axes = figures.panels(len(COMPARED), width=5.2, height=4.2)
+    for ax, method in zip(axes, COMPARED, strict=True):
+        pairs = 100 * _by_frequency(
+            select(rows, "transitions", method=method), select(rows, "histogram", method=method)
+        )
+        places = range(1, pairs.shape[-1] + 1)
+        figures.heatmap(
+            pairs.mean(axis=0),
+            places,
+            places,
+            x_label="direction after, the one met most first",
+            y_label="direction before",
+            title=f"{method}: pairs of directions, %",
+            subtitle=f"mean of {len(pairs)} seeds; all alike would be {100 / pairs[0].size:.1f}",
+            form=".1f",
+            ax=ax,
+        )
+    return figure
+
+
+def _by_frequency(pairs: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Matrices [seeds, M, M] with each seed's directions in order of their shares [seeds, M].
+
+    Seeds that lack a direction lack different ones.
+    """
+    order = np.argsort(-shares, axis=1, kind="stable")
+    return np.stack([own[np.ix_(i, i)] for own, i in zip(pairs, order, strict=True)])
 
 
 def sections(rows: Sequence[Row]) -> dict[str, str]:
@@ -98,7 +134,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
 
 def finding(rows: Sequence[Row]) -> str:
     """Coverage with and without skill discovery, and the task's return."""
-    full, without = (select(rows, "coverage", method=m) for m in ("ASE", "no skill discovery"))
+    full, without = (select(rows, "coverage", method=m) for m in COMPARED)
     gain = difference(full, without)
     returns = {m: select(rows, "task_return", method=m) for m in values(rows, "method")}
     told = ", ".join(f"{m} {plus_minus(mean_interval(x))}" for m, x in returns.items())

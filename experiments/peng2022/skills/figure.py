@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments import publish
-from experiments.peng2022.skills.sweep import RESULTS
+from experiments.peng2022.skills.sweep import METHODS, RESULTS
 from experiments.publish import Row, difference, plus_minus, select, values
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import mean_interval
@@ -27,10 +27,20 @@ SHOWN = {
     "style_reward": "style reward",
     "skill_reward": "skill reward",
     "length": "share of 4 s survived",
+    "coverage": "coverage",
     "entropy": "entropy",
     "pairwise_distance": "distance of motions",
     "recovery_rate": "stand up",
 }
+# Of the index.
+COMPARED = {
+    name: SHOWN[name] for name in ("skill_reward", "coverage", "entropy", "pairwise_distance")
+}
+
+
+def _methods(rows: Sequence[Row]) -> list[str]:
+    """Those that have been run, in the sweep's order."""
+    return [method for method in METHODS if method in values(rows, "method")]
 
 
 def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
@@ -38,7 +48,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     figure, axes = figures.panels(len(CURVES))
     for ax, (name, label, title) in zip(axes, CURVES, strict=True):
         series = {}
-        for method in values(rows, "method"):
+        for method in _methods(rows):
             curve = select(rows, name, method=method)
             actions = rows[0]["actions"] / curve.shape[1]
             series[method] = (actions * np.arange(1, curve.shape[1] + 1), curve)
@@ -49,7 +59,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
 def sections(rows: Sequence[Row]) -> dict[str, str]:
     """A row a method, before and after."""
     body = []
-    for method in values(rows, "method"):
+    for method in _methods(rows):
         for when in ("untrained", "learned"):
             cells = [
                 plus_minus(mean_interval(select(rows, f"{when}_{name}", method=method)))
@@ -59,27 +69,26 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
     return {"numbers": publish.table(["", *SHOWN.values()], body)}
 
 
+def _compared(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Method and moment of both sides: without and with skill discovery, or before and after."""
+    full, *others = _methods(rows)
+    return [(others[0], "learned") if others else (full, "untrained"), (full, "learned")]
+
+
 def finding(rows: Sequence[Row]) -> str:
-    """What the untrained policy and the learned come to, and the style reward while training."""
-    style = select(rows, "curve_style_reward")
-    # In its first part the discriminator still learns what clips are.
-    pairs = {"style reward while training": (style[:, 1], style[:, -1])}
-    for name, label in (
-        ("style_reward", "style reward by the last discriminator"),
-        ("skill_reward", "latent found again"),
-        ("entropy", "entropy"),
-        ("length", "share of 4 s survived"),
-    ):
-        ends = (select(rows, f"{when}_{name}") for when in ("untrained", "learned"))
-        pairs[label] = tuple(ends)
+    """What skill discovery changes; while there is ASE alone, what learning does."""
+    sides = _compared(rows)
     words = []
-    for label, (before, after) in pairs.items():
+    for name, label in COMPARED.items():
+        before, after = (select(rows, f"{when}_{name}", method=method) for method, when in sides)
         gain = difference(after, before)
         words.append(
             f"{label} {before.mean():.2f} to {after.mean():.2f}, "
             f"{gain.point:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
         )
-    return f"{rows[0]['actions']:,} actions: {'; '.join(words)}; {len(style)} seeds"
+    told = " to ".join(f"{method} ({when})" for method, when in sides)
+    seeds = len(values(rows, "seed"))
+    return f"{rows[0]['actions']:,} actions, from {told}: {'; '.join(words)}; {seeds} seeds"
 
 
 STUDY = publish.Study("peng2022/skills", RESULTS, draw, sections, finding)

@@ -1,11 +1,11 @@
 """Do skills of the humanoid emerge on two cores? The preset `quick`.
 
-python -m experiments.peng2022.skills.sweep      (about 20 minutes, one process a core)
+python -m experiments.peng2022.skills.sweep      (about 30 minutes, one process a core)
 
-The low level learns from all 51 clips. What its skills are is measured by 64 latents, each held for
-2 s from the default pose, and by bodies that lie and are to stand up. The untrained policy is
-judged by the networks that came of the run, too: rewards by a discriminator that still learns
-cannot be compared with each other.
+The low level learns from all 51 clips, with skill discovery and without. What its skills are is
+measured by 64 latents, each held for 2 s from the default pose, and by bodies that lie and are to
+stand up. The untrained policy is judged by the networks that came of the run, too: rewards by a
+discriminator that still learns cannot be compared with each other.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from jaxrl_suite.systems import ase
 RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
 SEEDS, LATENTS = 3, 64
 PRESET = ase.PRESETS["quick"]
-METHODS = ("ASE",)
+METHODS = ("ASE", "no skill discovery")
 CURVES = ("style_reward", "skill_reward", "length", "accuracy_clips", "accuracy_policy")
 
 

@@ -1,6 +1,7 @@
 """The four-legged robot: its body, what it senses, and what it is to do."""
 
 from jaxrl_suite.envs.quadruped.machine import BACKENDS, PERIOD, Backend, Mechanics
+from jaxrl_suite.envs.quadruped.recording import recorded
 from jaxrl_suite.envs.quadruped.tracking import Rules, Tracked, follow, starts_of
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "Rules",
     "Tracked",
     "follow",
+    "recorded",
     "starts_of",
 ]

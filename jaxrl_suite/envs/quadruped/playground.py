@@ -25,8 +25,8 @@ from jaxrl_suite.physics import rotations
 MECHANICS = Mechanics(torque=16.0)
 TIME_LIMIT = 1000  # actions, 20 s
 SPEED = (0.5, 3.0)  # m/s, wanted
-# differs: up to 3. Pyramids of friction, here and in MuJoCo, make contacts softer as they widen: the
-# feet of the standing robot sink by 2 mm at 1, 6 mm at 1.5, 15 mm at 2 and 60 mm at 3.
+# differs: up to 3. Wide pyramids of friction, here and in MuJoCo, make contacts soft: the standing
+# robot's feet sink by 2 mm at 1, 6 mm at 1.5, 15 mm at 2 and 60 mm at 3.
 FRICTION = (0.4, 1.5)  # when learning
 TEST_FRICTION = (0.4, 1.0)
 PUSH = (50.0, 10.0)  # N, largest, horizontal and vertical
@@ -34,6 +34,14 @@ _DROP = 0.5  # m, height of the base at the start
 _THERE = 0.5  # m, from the target, on the map
 _FIRST_PUSH, _PUSH_EVERY, _PUSH_FOR = 25, 50, 10  # actions: 0.5 s, 1 s and 0.2 s
 _KEPT = (25, 200)  # actions that joystick keeps a target for, the last number excluded
+
+SIZES = {
+    "body": seeing.PROPRIOCEPTION_SIZE,
+    "height": perception.NUM_POINTS,
+    "depth": perception.NUM_POINTS,
+    "rays": perception.NUM_RAYS,
+    "target": perception.TARGET_SIZE,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,20 +268,11 @@ def outcomes(episode: Episode) -> dict[str, jax.Array]:
     } | {name: x.astype(jnp.float32) for name, x in counts.items()}
 
 
-SIZES = {
-    "body": seeing.PROPRIOCEPTION_SIZE,
-    "height": perception.NUM_POINTS,
-    "depth": perception.NUM_POINTS,
-    "rays": perception.NUM_RAYS,
-    "target": perception.TARGET_SIZE,
-}
-
-
 def _begin(key: jax.Array, rest: physics.State, task: Course, rules: Rules) -> Episode:
     """An episode: a terrain, and the robot in its stand above it, headed anywhere."""
-    drawing, laying, waiting = jax.random.split(key, 3)
+    choosing, laying, drawing, waiting = jax.random.split(key, 4)
+    kind = jax.random.categorical(choosing, jnp.log(task.share))
     u = jax.random.uniform(drawing, (2,))
-    kind = jax.random.categorical(jax.random.fold_in(drawing, 1), jnp.log(task.share))
     terrain = terrains.draw(laying, kind, task.level, task.speed, rules.resample)
     angle = jnp.asarray([0.0, 0.0, 2.0 * jnp.pi]) * u[0]
     pose = machine.stand(_DROP)
@@ -322,8 +321,8 @@ def playground(mechanics: Mechanics = MECHANICS, rules: Rules | None = None) -> 
     joystick, at the target; they are cut off after 1000 actions. For the reward see
     :func:`reward_of`, for pushes :func:`pushed`.
 
-    differs: the joystick's first target is as far as all others, not 8 m ahead; what the robot is
-    told of its place and yaw has no error.
+    differs: the joystick's first target is 100 m away as all others, not 8 m; perception has no
+    bias of place, yaw and height, which the original can draw for an episode.
 
     Raises:
       UsageError: a setting that no simulation can have, such as a backend without obstacles.

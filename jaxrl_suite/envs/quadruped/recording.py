@@ -18,6 +18,7 @@ _STEP = 0.004  # s; a recording is not stepped
 _LEG = {"hip": 0.035, "thigh": 0.025, "shank": 0.015}  # m, radii to look at
 _ABOVE = 0.35  # m, of the ball above the chaser
 _WALL, _MARK = (0.5, 0.55, 0.6, 0.15), (0.9, 0.3, 0.2, 1.0)  # colours
+_FLAG = (0.95, 0.75, 0.1, 1.0)
 
 
 def recorded(states: physics.State, terrain: Terrain | None = None) -> tuple[str, np.ndarray]:
@@ -60,8 +61,9 @@ def played(
     around = arena((rules or Rules()).side, blocks)
     for i, (centre, half) in enumerate(_existing(around)):
         _box(spec.worldbody, centre, half, **({"rgba": _WALL} if i < NUM_WALLS else {}))
-    _draw_mark(spec, "flag", type=mujoco.mjtGeom.mjGEOM_BOX, size=POST)
-    _draw_mark(spec, "chaser", type=mujoco.mjtGeom.mjGEOM_SPHERE, size=(0.06, 0.0, 0.0))
+    ball = (0.06, 0.0, 0.0)  # m
+    _draw_mark(spec, "flag", type=mujoco.mjtGeom.mjGEOM_BOX, size=POST, rgba=_FLAG)
+    _draw_mark(spec, "chaser", type=mujoco.mjtGeom.mjGEOM_SPHERE, size=ball, rgba=_MARK)
     spec.compile()
 
     chaser, states = np.asarray(games.chaser), games.states
@@ -70,8 +72,8 @@ def played(
     robots = [_positions(jax.tree.map(lambda x, i=i: x[:, i], states)) for i in range(ROBOTS)]
     flag = np.column_stack([games.flag, stand])
     still = np.tile([1.0, 0.0, 0.0, 0.0], (len(chaser), 1))
-    ball = bases + np.array([0.0, 0.0, _ABOVE])
-    return spec.to_xml(), np.hstack([*robots, flag, still, ball, still])
+    above = bases + np.array([0.0, 0.0, _ABOVE])
+    return spec.to_xml(), np.hstack([*robots, flag, still, above, still])
 
 
 def _drawn() -> mujoco.MjSpec:
@@ -93,11 +95,11 @@ def _existing(blocks: Blocks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     return zip(np.asarray(blocks.centre)[there], np.asarray(blocks.half)[there], strict=True)
 
 
-def _draw_mark(spec: mujoco.MjSpec, name: str, **shape: object) -> None:
+def _draw_mark(spec: mujoco.MjSpec, name: str, **look: object) -> None:
     """Something to look at that is moved about."""
     body = spec.worldbody.add_body(name=name)
     body.add_freejoint()
-    body.add_geom(rgba=_MARK, mass=1.0, contype=0, conaffinity=0, **shape)
+    body.add_geom(mass=1.0, contype=0, conaffinity=0, **look)
 
 
 def _draw_limbs(spec: mujoco.MjSpec) -> None:

@@ -36,7 +36,8 @@ MIRROR_SIGN = np.array([-1.0, 1.0, 1.0] * 4)
 TRUNK = (0.18, 0.055)  # m, half length and radius of the capsule
 STAND_HEIGHT = 0.334  # m, of the base
 # The base leans a little: level, the front feet would hang 2 cm higher than the hind ones.
-STAND_TURN = np.array([0.9996, 0.0138, 0.0235, -0.0003])  # w, x, y, z
+_LEANS = np.array([0.9996, 0.0138, 0.0235, -0.0003])
+STAND_TURN = _LEANS / np.linalg.norm(_LEANS)  # w, x, y, z
 STAND = np.array([-0.028, -0.779, 1.687] * 2 + [-0.028, -0.733, 1.567] * 2)  # rad
 
 

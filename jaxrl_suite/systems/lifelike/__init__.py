@@ -4,18 +4,21 @@ from jaxrl_suite.systems.lifelike.config import Command, Config, Hyper, Networks
 from jaxrl_suite.systems.lifelike.evaluate import Followed, Generated, follow, generate, scores
 from jaxrl_suite.systems.lifelike.motions import Following, following, library_of, settled
 from jaxrl_suite.systems.lifelike.presets import PRESETS
-from jaxrl_suite.systems.lifelike.system import Skills, make, skills_of
+from jaxrl_suite.systems.lifelike.system import Below, Expert, below_of, expert_of, make
 
 __all__ = [
     "PRESETS",
+    "Below",
     "Command",
     "Config",
+    "Expert",
     "Followed",
     "Following",
     "Generated",
     "Hyper",
     "Networks",
-    "Skills",
+    "below_of",
+    "expert_of",
     "follow",
     "following",
     "generate",
@@ -23,5 +26,4 @@ __all__ = [
     "make",
     "scores",
     "settled",
-    "skills_of",
 ]

@@ -8,13 +8,16 @@ import jax
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.quadruped.machine import Mechanics
 from jaxrl_suite.envs.quadruped.playground import Rules as PlaygroundRules
+from jaxrl_suite.envs.quadruped.tag import Rules as GameRules
 from jaxrl_suite.envs.quadruped.terrain import KINDS
 from jaxrl_suite.envs.quadruped.tracking import Rules
 
-LEVELS = ("pmc", "epmc", "sepmc")
+LEVELS = ("pmc", "epmc", "distil", "sepmc")
 Latent = Literal["vq", "fsq", "gaussian", "ar1", "none"]
 LATENTS = ("vq", "fsq", "gaussian", "ar1", "none")
 COMMANDS = ("codes", "latent", "actions")
+_COUNTS = ("memory", "ring", "snapshot_every", "num_envs", "num_steps", "epochs", "minibatches")
+_COUNTS += ("eval_episodes",)
 CODED = ("vq", "fsq")  # latents that are one of a finite number
 
 
@@ -115,7 +118,8 @@ class Config:
     """What fixes the compiled program.
 
     Attributes:
-      level: which of the three learns.
+      level: who learns: the primitive level, the environmental one, one that is to do what several of
+        that have learned, or the strategic one.
       mechanics: what simulates the robot.
       clips: names or groups of clips; none for all of the library.
       motion_dir: directory of the user's own clips; empty for the gaits that ship.
@@ -123,9 +127,15 @@ class Config:
       rules: of episodes that follow clips.
       networks: of the primitive level.
       skills: run of the level below, which is frozen; of the upper levels.
+      experts: runs of the environmental level that are distilled.
       command: how the environmental level commands skills.
       terrains: kinds of terrain that the environmental level meets, all alike.
+      difficulty: of terrains in distillation, 0 to 1; elsewhere it moves, see Hyper.
       playground: rules of its episodes.
+      game: rules of the strategic level's games.
+      ring: snapshots of itself that the strategic level may meet.
+      snapshot_every: updates between two of them.
+      prioritised: opponents are snapshots, those more often that it loses to; else itself alone.
       memory: units of the memory of the upper levels' networks.
       num_envs: environments.
       num_steps: of each in an update.
@@ -136,7 +146,7 @@ class Config:
       motion: digest of the clips, settled when a run starts.
     """
 
-    level: Literal["pmc", "epmc", "sepmc"] = "pmc"
+    level: Literal["pmc", "epmc", "distil", "sepmc"] = "pmc"
     mechanics: Mechanics = dataclasses.field(default_factory=Mechanics)
     clips: tuple[str, ...] = ()
     motion_dir: str = ""
@@ -144,9 +154,15 @@ class Config:
     rules: Rules = dataclasses.field(default_factory=Rules)
     networks: Networks = dataclasses.field(default_factory=Networks)
     skills: str = ""
+    experts: tuple[str, ...] = ()
     command: Command = dataclasses.field(default_factory=Command)
     terrains: tuple[str, ...] = ("hurdle",)
+    difficulty: float = 1.0
     playground: PlaygroundRules = dataclasses.field(default_factory=PlaygroundRules)
+    game: GameRules = dataclasses.field(default_factory=GameRules)
+    ring: int = 16
+    snapshot_every: int = 20
+    prioritised: bool = True
     memory: int = 32
     num_envs: int = 64
     num_steps: int = 64
@@ -171,10 +187,20 @@ class Config:
         if self.level != "pmc":
             self.command.check(self.networks)
         self.playground.check()
+        self.game.check()
         legal = ", ".join(KINDS)
         if not self.terrains or set(self.terrains) - set(KINDS):
             raise UsageError(f"terrains must name kinds, not {self.terrains}; legal: {legal}")
-        for name in ("memory", "num_envs", "num_steps", "epochs", "minibatches", "eval_episodes"):
+        for name in (
+            "memory",
+            "ring",
+            "snapshot_every",
+            "num_envs",
+            "num_steps",
+            "epochs",
+            "minibatches",
+            "eval_episodes",
+        ):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.num_envs % self.minibatches:

@@ -4,13 +4,18 @@ from jaxrl_suite.core import Preset
 from jaxrl_suite.systems.lifelike.config import Config, Hyper, Networks
 
 # For two cores: a codebook that the few clips of the gait library can fill, kept in use.
-_QUICK = Config(networks=Networks(codes=64, width=16, averaged=True, hidden=(128, 128)))
+_QUICK = Config(
+    networks=Networks(codes=64, width=16, averaged=True, hidden=(128, 128)),
+    num_envs=128,
+    epochs=4,
+    minibatches=4,
+)
 # For one large GPU, on which it has not been run yet: 2,000 updates are 262 million actions.
 _GPU = Config(
     networks=Networks(averaged=True), num_envs=4096, num_steps=32, minibatches=8, eval_episodes=512
 )
 PRESETS: dict[str, Preset] = {
-    "quick": Preset(_QUICK, Hyper(least=1.0), 400),
+    "quick": Preset(_QUICK, Hyper(learning_rate=6e-4, least=1.0), 400),
     "gpu": Preset(_GPU, Hyper(least=4.0), 2000),
     # Han et al. 2024 and its released code; the plain codebook. Its rates belong to a stream of
     # experience that is nearly off-policy: with them an update here hardly moves.

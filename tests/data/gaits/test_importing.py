@@ -284,6 +284,16 @@ def test_a_humanoid_s_file_is_refused(tmp_path):
         gaits.read_directory(folder)
 
 
+@pytest.mark.parametrize("valid", [np.ones(5, bool), np.ones(181), np.ones((181, 1), bool)])
+def test_marks_that_do_not_fit_are_refused(tmp_path, valid):
+    motion.save(motion.gather([made.clip(fps=60.0)], skeleton=gaits.DOG), tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "a.npz", **arrays, valid=valid)
+    with pytest.raises(UsageError, match=r"a\.npz: valid is .*; it must be bool \[181\]"):
+        gaits.read_directory(tmp_path)
+
+
 # Numbers of the URDF file laikago_toes_limits.
 HIP_Z = {"F": 0.242889, "R": -0.194401}
 REST = turns.to_matrix(np.array([0.5, 0.5, 0.5, 0.5]))

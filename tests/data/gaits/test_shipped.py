@@ -12,6 +12,7 @@ from jaxrl_suite.data import gaits, motion
 from jaxrl_suite.data.gaits import build, composing, dog, repertoire
 from jaxrl_suite.envs import turns
 from jaxrl_suite.envs.quadruped import robot, tracking
+from tests.test_docs import ROOT, blocks
 
 KINDS = {
     "stand": 2, "walk": 3, "pace": 1, "trot": 3, "bound": 2, "gallop": 2, "pronk": 1, "turn": 1,
@@ -284,3 +285,12 @@ def test_a_library_of_dogs_is_no_library_of_humanoids(tmp_path):
     np.testing.assert_array_equal(again.valid, gaits.default().valid)
     for a, b in zip(again.clips.frames, gaits.default().clips.frames, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for code in blocks(ROOT / "docs" / "gaits.md", "python"):
+        exec(code, names)
+    assert names["both"].valid.shape == (2 * 4 * 481,)
+    assert motion.load("runs/low.npz", gaits.DOG).names == ("low",)

@@ -61,7 +61,7 @@ def test_two_seeds_at_once_are_two_runs():
 
 
 def skills():
-    return lifelike.skills_of(CONFIG, trained(CONFIG, 4)[0])
+    return lifelike.below_of(CONFIG, trained(CONFIG, 4)[0])
 
 
 def test_what_is_frozen_stays_as_it_was_bit_for_bit():
