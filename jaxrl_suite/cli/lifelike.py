@@ -9,15 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least, seeded_key
+from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least, load, seeded_key
+from jaxrl_suite.cli.lifelike_films import record
 from jaxrl_suite.core import Preset, System, UsageError
 from jaxrl_suite.envs import quadruped
+from jaxrl_suite.envs.quadruped import playground
 from jaxrl_suite.files import write_atomically
 from jaxrl_suite.report import figures, film, stats, video, viewer
 from jaxrl_suite.report.html import Page
-from jaxrl_suite.runtime.jsonable import to_jsonable
+from jaxrl_suite.runtime.jsonable import from_jsonable, to_jsonable
 from jaxrl_suite.runtime.metrics import read_metrics
-from jaxrl_suite.runtime.rundir import Run
+from jaxrl_suite.runtime.rundir import Run, open_run
 from jaxrl_suite.systems import lifelike
 
 _EVALUATION = "evaluation.json"
@@ -26,10 +28,10 @@ _FILM, _PAGE = "episodes.gif", "episodes.html"
 
 @dataclasses.dataclass(frozen=True)
 class EvalOptions:
-    """Episodes without noise, by kind of motion.
+    """Episodes without noise, by kind of motion or terrain; of the strategic level, games.
 
     Attributes:
-      episodes: of each kind of motion; 0 for the run's own number over all of them.
+      episodes: of each kind of motion or terrain; 0 for the run's own number over all of them.
       seed: of their starts.
     """
 
@@ -54,17 +56,112 @@ class RenderOptions:
     seed: int = 0
 
 
+# What a level has from the run that it stands on, and which levels that may be of.
+_INHERITED = {
+    "epmc": (("pmc",), ("networks",)),
+    "distil": (("pmc",), ("networks",)),
+    "sepmc": (("epmc", "distil"), ("networks", "command", "memory")),
+}
+_MADE_BY = {
+    "epmc": "jaxrl train lifelike quick",
+    "distil": "jaxrl train lifelike quick",
+    "sepmc": "jaxrl train lifelike terrain --config.skills RUN",
+}
+
+
+def _run_of(name: str, levels: tuple[str, ...], option: str) -> tuple[Run, lifelike.Config]:
+    """A run that another one needs, with its configuration."""
+    run = open_run(name)
+    if run.record.system != "lifelike":
+        raise UsageError(f"{run.path} is a run of {run.record.system}; {option} needs lifelike's")
+    config = from_jsonable(lifelike.Config, run.record.config, "config")
+    if config.level not in levels:
+        raise UsageError(
+            f"{run.path} is of the level {config.level}; {option} needs one of {', '.join(levels)}"
+        )
+    return run, config
+
+
+def _below_run(config: lifelike.Config) -> tuple[Run, lifelike.Config]:
+    levels, _ = _INHERITED[config.level]
+    if not config.skills:
+        raise UsageError(
+            f"the level {config.level} stands on another: --config.skills RUN, made for instance "
+            f"with: {_MADE_BY[config.level]}"
+        )
+    return _run_of(config.skills, levels, "config.skills")
+
+
 def settle(config: lifelike.Config, evaluates: bool) -> lifelike.Config:
-    """With the digest of the clips, and an absolute path to those of the user."""
-    if config.motion_dir:
-        config = dataclasses.replace(config, motion_dir=str(Path(config.motion_dir).resolve()))
+    """With the digest of the clips, absolute paths, and what follows from the runs below."""
+    if config.level == "pmc":
+        if config.motion_dir:
+            config = dataclasses.replace(config, motion_dir=str(Path(config.motion_dir).resolve()))
+        config.check()
+        return lifelike.settled(config)
+    run, below = _below_run(config)
+    inherited = {name: getattr(below, name) for name in _INHERITED[config.level][1]}
+    config = dataclasses.replace(config, skills=str(run.path.resolve()), **inherited)
+    if config.level == "distil":
+        if not config.experts:
+            raise UsageError(
+                "there is nobody to learn from: --config.experts RUN RUN, made for instance with: "
+                f"{_MADE_BY['sepmc']} --config.terrains hurdle"
+            )
+        config = dataclasses.replace(config, experts=tuple(map(_expert_path, config.experts)))
     config.check()
-    return lifelike.settled(config)
+    return config
+
+
+def _expert_path(name: str) -> str:
+    run, _ = _run_of(name, ("epmc",), "config.experts")
+    return str(run.path.resolve())
 
 
 def make(config: lifelike.Config, hyper: lifelike.Hyper, seed: int) -> System:
-    """The system of its configuration."""
-    return lifelike.make(config, hyper)
+    """The system of its configuration, on the levels that it stands on."""
+    config.check()
+    if config.level == "pmc":
+        return lifelike.make(config, hyper)
+    loaded = load(_below_run(config)[0], COMMANDS)
+    below = lifelike.below_of(loaded.config, loaded.state)
+    experts = [load(_run_of(x, ("epmc",), "config.experts")[0], COMMANDS) for x in config.experts]
+    for expert in experts:
+        if expert.config.networks != config.networks or expert.config.memory != config.memory:
+            raise UsageError(
+                f"{expert.run.path} commands other skills than {config.skills}, or has another "
+                "memory; distil experts over the same run, and give its config.memory"
+            )
+    told = tuple(lifelike.expert_of(expert.config, expert.state) for expert in experts)
+    return lifelike.make(config, hyper, below, told)
+
+
+def _kinds(loaded: Loaded, count: int, key: jax.Array) -> dict[str, dict[str, np.ndarray]]:
+    """Scores and lengths of episodes [count] by kind of motion, or of terrain."""
+    config = loaded.config
+    if config.level == "pmc":
+        world = lifelike.following(config)
+        kinds = {kind: _shares(world.groups, kind) for kind in dict.fromkeys(world.groups)}
+
+        def play(state: Any, share: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+            learner = state.learner
+            told = lifelike.follow(config, world, learner.params, learner.hyper, share, count, key)
+            return lifelike.scores(told)
+    else:
+        env = playground.playground(config.mechanics, config.playground)
+        kinds = {kind: lifelike.calm_course((kind,), 1.0) for kind in config.terrains}
+
+        def play(state: Any, course: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+            told = lifelike.roam(config, env, state.learner.params, course, count, key)
+            limit = round(config.eval_seconds / quadruped.PERIOD)
+            return told.outcomes["score"], told.outcomes["length"] / limit
+
+    run, found = jax.jit(play), {}
+    for kind, given in kinds.items():
+        key, playing = jax.random.split(key)
+        score, length = run(loaded.state, given, playing)
+        found[kind] = {"score": np.asarray(score), "length": np.asarray(length)}
+    return found
 
 
 def _shares(groups: tuple[str, ...], group: str) -> jax.Array:
@@ -77,41 +174,34 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     """Plays, measures, and writes what came of it into the run."""
     check_least(options, episodes=0, seed=0)
     config, key = loaded.config, seeded_key(options.seed)
-    world = lifelike.following(config)
-    kinds = list(dict.fromkeys(world.groups))
-    count = options.episodes or -(-config.eval_episodes // len(kinds))
-
-    @jax.jit
-    def play(state: Any, share: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        learner = state.learner
-        told = lifelike.follow(config, world, learner.params, learner.hyper, share, count, key)
-        return lifelike.scores(told)
-
-    by_kind = {}
-    for kind in kinds:
-        key, playing = jax.random.split(key)
-        score, length = play(loaded.state, _shares(world.groups, kind), playing)
-        by_kind[kind] = {"score": np.asarray(score), "length": np.asarray(length)}
     overall = jax.device_get(jax.jit(loaded.system.evaluate)(loaded.state, key))
     row: dict[str, Any] = {"update": int(loaded.state.num_updates), "seed": options.seed}
-    row |= {"episodes": count, "level": config.level}
-    row |= {name: float(x) for name, x in overall.items()}
-    row["kinds"] = {
-        kind: {name: [round(float(y), 4) for y in x] for name, x in told.items()}
-        for kind, told in by_kind.items()
-    }
-    path = write_atomically(
-        loaded.run.path / _EVALUATION, (json.dumps(to_jsonable(row)) + "\n").encode()
-    )
-    lines = [
-        f"return {row['score']:.3f} of 1, followed for {row['length']:.0%} of the time",
-        *(f"  {kind}: return {told['score'].mean():.3f}" for kind, told in by_kind.items()),
-    ]
-    if config.networks.coded:
+    row |= {"level": config.level} | {name: float(x) for name, x in overall.items()}
+    if config.level == "sepmc":
+        lines = [
+            f"won {row['won']:.0%} of {config.eval_episodes} games against "
+            f"{int(row['snapshots'])} snapshots; {row['switches']:.1f} flags a game, "
+            f"{row['tagged']:.0%} end with a tag, {row['fallen']:.0%} with a fall"
+        ]
+    else:
+        groups = set(lifelike.library_of(config).groups) if config.level == "pmc" else ()
+        kinds = len(groups or config.terrains)
+        count = options.episodes or -(-config.eval_episodes // kinds)
+        found = _kinds(loaded, count, key)
+        row["episodes"] = count
+        row["kinds"] = {
+            kind: {name: [round(float(y), 4) for y in x] for name, x in told.items()}
+            for kind, told in found.items()
+        }
+        lines = [f"score {row['score']:.3f} of 1"]
+        lines += [f"  {kind}: {told['score'].mean():.3f}" for kind, told in found.items()]
+    if "perplexity" in row:
         lines.append(
             f"codes: perplexity {row['perplexity']:.1f} of {config.networks.num_codes}, "
             f"{row['used']:.0%} in use, kept for {row['dwell']:.1f} steps"
         )
+    text = json.dumps(to_jsonable(row)) + "\n"
+    path = write_atomically(loaded.run.path / _EVALUATION, text.encode())
     return [*lines, f"written: {path}"]
 
 
@@ -120,7 +210,7 @@ def render(loaded: Loaded, options: RenderOptions) -> Path:
     check_least(options, count=1, seed=0)
     if not (np.isfinite(options.seconds) and options.seconds > 0 and options.fps > 0):
         raise UsageError(f"seconds and fps must be above 0, not {options.seconds}, {options.fps}")
-    recordings = record(loaded, options)
+    recordings = record(loaded, options.count, options.seconds, seeded_key(options.seed))
     viewer.write_viewer(loaded.run.figures / _PAGE, loaded.run.path.name, recordings)
     films = [
         film.film(one.mjcf, one.qpos, timestep=one.timestep, fps=options.fps) for one in recordings
@@ -132,43 +222,27 @@ def render(loaded: Loaded, options: RenderOptions) -> Path:
     return film.write_film(tiles, loaded.run.figures / _FILM, options.fps)
 
 
-def record(loaded: Loaded, options: RenderOptions) -> list[viewer.Recording]:
-    """An episode of each robot."""
-    config = dataclasses.replace(loaded.config, eval_seconds=options.seconds)
-    world = lifelike.following(config)
-    size = len(world.groups)
-
-    @jax.jit
-    def play(state: Any, key: jax.Array) -> lifelike.Followed:
-        params, hyper = state.learner.params, state.learner.hyper
-        even = jnp.full(size, 1.0 / size)
-        watch = lambda episode: episode.state  # noqa: E731
-        return lifelike.follow(config, world, params, hyper, even, options.count, key, watch)
-
-    told = jax.device_get(play(loaded.state, seeded_key(options.seed)))
-    score, _ = lifelike.scores(told)
-    found = []
-    for i in range(options.count):
-        steps = max(2, int(told.going[:, i].sum()))
-        own = jax.tree.map(lambda x, i=i, steps=steps: x[:steps, i], told.seen)
-        clip = world.library.names[world.starts.clip[told.segment[i]]]
-        caption = f"{steps * quadruped.PERIOD:.1f} s, return {score[i]:.2f} of 1"
-        mjcf, qpos = quadruped.recorded(own)
-        found.append(viewer.Recording(clip, caption, mjcf, qpos, quadruped.PERIOD))
-    return found
-
-
+_TITLES = {
+    "pmc": "following clips",
+    "epmc": "across terrains",
+    "distil": "many experts in one policy",
+    "sepmc": "chase tag",
+}
 _CURVES = (
-    ("score", "return of an episode (0 to 1)", "Following clips"),
-    ("length", "share of an episode's time", "Length of episodes"),
+    ("score", "score of an episode", "Score"),
+    ("length", "length of an episode", "Length of episodes"),
+    ("level", "level of terrains (0 to 1)", "How hard terrains are"),
+    ("kl", "nats", "Divergence: from the policy that acted, or from the experts"),
+    ("won", "share of games", "Won games"),
     ("perplexity", "codes", "Codes in use: perplexity"),
     ("dwell", "steps", "How long a code is kept"),
 )
 
 
 def report(page: Page, run: Run) -> None:
-    """Learning, which motions are followed, the film."""
-    page.section(f"following clips: {run.path.name}")
+    """Learning, what it can do by kind, the film."""
+    config = from_jsonable(lifelike.Config, run.record.config, "config")
+    page.section(f"{_TITLES[config.level]}: {run.path.name}")
     rows = read_metrics(run.metrics)
     for name, label, title in _CURVES:
         points = [(row["frames"], row[name]) for row in rows if row.get(name) is not None]
@@ -192,10 +266,16 @@ def report(page: Page, run: Run) -> None:
 
 
 def _report_evaluation(page: Page, run: Run, row: dict) -> None:
-    tiles = [
-        (f"{row['score']:.2f}", "return, of 1", "means of episodes that begin anywhere"),
-        (f"{row['length']:.0%}", "of the time followed", "until a fall, or too far away"),
-    ]
+    if row["level"] == "sepmc":
+        page.tiles(
+            [
+                (f"{row['won']:.0%}", "of games won", f"against {row['snapshots']:.0f} snapshots"),
+                (f"{row['switches']:.1f}", "flags a game", "each swaps the roles"),
+                (f"{row['tagged']:.0%}", "end with a tag", f"{row['fallen']:.0%} with a fall"),
+            ]
+        )
+        return
+    tiles = [(f"{row['score']:.2f}", "score, of 1", "mean of episodes")]
     if "perplexity" in row:
         tiles.append((f"{row['perplexity']:.0f}", "codes in use", "perplexity"))
     page.tiles(tiles)
@@ -203,9 +283,9 @@ def _report_evaluation(page: Page, run: Run, row: dict) -> None:
     scores = np.stack([kinds[kind]["score"] for kind in kinds], axis=1)
     drawn = figures.bars(
         list(kinds),
-        {"return": stats.mean_interval(scores)},
-        x_label="return of an episode (0 to 1)",
-        title="By kind of motion",
+        {"score": stats.mean_interval(scores)},
+        x_label="score of an episode (0 to 1)",
+        title="By kind",
     )
     figures.save(drawn, run.figures / "kinds")
     page.figure(drawn, f"Newest evaluation, {row['episodes']} episodes of each kind.")
@@ -240,7 +320,7 @@ def inventory() -> list[str]:
 
 
 COMMANDS = SystemCommands(
-    summary="coded skills of a four-legged robot from motion clips",
+    summary="coded skills of a four-legged robot, across terrains and in a game of tag",
     presets=lifelike.PRESETS,
     make=make,
     headline="score",

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from experiments.peng2022.learning import learn
+from experiments.learning import learn
 from experiments.peng2022.methods import hyper_of
 from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache

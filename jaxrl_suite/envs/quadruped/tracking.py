@@ -243,9 +243,7 @@ def hits(jumps: Jumps, height: float, clip: jax.Array, time: jax.Array, state: p
     return jnp.any(gap < radius) & jnp.isfinite(own[0][which]) & there[which]
 
 
-def follow(
-    mechanics: Mechanics, clips: Clips, starts: Starts, rules: Rules
-) -> ControlEnvironment:
+def follow(mechanics: Mechanics, clips: Clips, starts: Starts, rules: Rules) -> ControlEnvironment:
     """Does what a clip does, from a moment of it on; its `task` is a :class:`Tracked`.
 
     Observations are "body" [135] and "future" [72]. Episodes end with a fall, when the base has

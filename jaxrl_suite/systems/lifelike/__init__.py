@@ -4,7 +4,10 @@ from jaxrl_suite.systems.lifelike.config import Command, Config, Hyper, Networks
 from jaxrl_suite.systems.lifelike.evaluate import Followed, Generated, follow, generate, scores
 from jaxrl_suite.systems.lifelike.motions import Following, following, library_of, settled
 from jaxrl_suite.systems.lifelike.presets import PRESETS
+from jaxrl_suite.systems.lifelike.roaming import Roamed, calm_course, roam
+from jaxrl_suite.systems.lifelike.sepmc import policy as strategic
 from jaxrl_suite.systems.lifelike.system import Below, Expert, below_of, expert_of, make
+from jaxrl_suite.systems.lifelike.tournament import Match, elo, match
 
 __all__ = [
     "PRESETS",
@@ -16,14 +19,21 @@ __all__ = [
     "Following",
     "Generated",
     "Hyper",
+    "Match",
     "Networks",
+    "Roamed",
     "below_of",
+    "calm_course",
+    "elo",
     "expert_of",
     "follow",
     "following",
     "generate",
     "library_of",
     "make",
+    "match",
+    "roam",
     "scores",
     "settled",
+    "strategic",
 ]

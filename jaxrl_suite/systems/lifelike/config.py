@@ -118,8 +118,8 @@ class Config:
     """What fixes the compiled program.
 
     Attributes:
-      level: who learns: the primitive level, the environmental one, one that is to do what several of
-        that have learned, or the strategic one.
+      level: who learns: the primitive level, the environmental one, one that is to do what several
+        of those have learned, or the strategic one.
       mechanics: what simulates the robot.
       clips: names or groups of clips; none for all of the library.
       motion_dir: directory of the user's own clips; empty for the gaits that ship.

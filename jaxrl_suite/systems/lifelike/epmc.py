@@ -130,23 +130,36 @@ def choices(
     return DiagonalNormal(out, jnp.broadcast_to(weights[name], out.shape))
 
 
-def surely(
-    config: Config, nets: Nets, params: Params, observation: dict, memory: Memory
+def step(
+    config: Config,
+    params: Params,
+    observation: dict,
+    memory: Memory,
+    fresh: jax.Array,
+    key: jax.Array | None,
 ) -> tuple[Memory, jax.Array]:
-    """One step without noise of environments [N]: memories, and motions [N, 12]."""
-    weights, frozen = params.weights, params.frozen
+    """What it does in environments [N], and no more: memories, and motions [N, 12].
+
+    Without a key it is what it finds likeliest, and motions are means.
+    """
+    nets, weights, frozen = nets_of(config), params.weights, params.frozen
     seen = with_body(frozen, observation)
-    one = jax.tree.map(lambda x: x[None], seen)
-    fresh = jnp.zeros((1, memory.age.shape[0]), bool)
-    of_policy, out = nets.policy.apply({"params": weights["policy"]}, one, fresh, memory.policy)
+    one = jax.tree.map(lambda x: x[None], (seen, fresh))
+    carry, out = nets.policy.apply({"params": weights["policy"]}, *one, memory.policy)
+    choosing, moving = (None, None) if key is None else jax.random.split(key)
     told, code = out[0], memory.code
-    if config.command.by == "codes":
+    if config.command.by != "actions":
         choice = choices(config, nets, weights, frozen, out[0], seen["body"])
-        code = jnp.where(memory.age == 0, jnp.argmax(choice.logits, axis=-1), memory.code)
-        told = code = code.astype(jnp.int32)
-    motion = motion_of(config, nets, weights, frozen, seen["body"], told).mean
+        if config.command.by == "codes":
+            likely = jnp.argmax(choice.logits, axis=-1).astype(jnp.int32)
+            new = likely if choosing is None else choice.sample(choosing)
+            told = code = jnp.where(memory.age == 0, new, memory.code)
+        elif choosing is not None:
+            told = choice.sample(choosing)
+    motions = motion_of(config, nets, weights, frozen, seen["body"], told)
+    motion = motions.mean if moving is None else motions.sample(moving)
     age = (memory.age + 1) % config.command.hold
-    return memory._replace(policy=of_policy, code=code, age=age), motion
+    return memory._replace(policy=carry, code=code, age=age), motion
 
 
 def policy(config: Config) -> Policy:

@@ -1,6 +1,9 @@
 """Named settings of the levels."""
 
+import dataclasses
+
 from jaxrl_suite.core import Preset
+from jaxrl_suite.envs.quadruped import Mechanics
 from jaxrl_suite.systems.lifelike.config import Config, Hyper, Networks
 
 # For two cores: a codebook that the few clips of the gait library can fill, kept in use.
@@ -10,12 +13,31 @@ _QUICK = Config(
     epochs=4,
     minibatches=4,
 )
+# Across terrains by the skills of a run: --config.skills RUN --config.terrains hurdle.
+_TERRAIN = Config(
+    level="epmc",
+    mechanics=Mechanics(torque=16.0),
+    networks=_QUICK.networks,
+    num_envs=64,
+    num_steps=32,
+    epochs=4,
+    minibatches=4,
+    eval_episodes=32,
+    eval_seconds=20.0,
+)
+# One policy of several: --config.experts RUN RUN --config.terrains hurdle creep.
+_DISTIL = dataclasses.replace(_TERRAIN, level="distil", terrains=("hurdle", "creep"))
+# A game over an environmental level: --config.skills RUN.
+_TAG = dataclasses.replace(_TERRAIN, level="sepmc", num_envs=32, ring=16, snapshot_every=20)
 # For one large GPU, on which it has not been run yet: 2,000 updates are 262 million actions.
 _GPU = Config(
     networks=Networks(averaged=True), num_envs=4096, num_steps=32, minibatches=8, eval_episodes=512
 )
 PRESETS: dict[str, Preset] = {
     "quick": Preset(_QUICK, Hyper(learning_rate=6e-4, least=1.0), 400),
+    "terrain": Preset(_TERRAIN, Hyper(discount=0.99, entropy=0.003, level=0.0, progress=0.02), 200),
+    "distil": Preset(_DISTIL, Hyper(learning_rate=1e-3), 100),
+    "tag": Preset(_TAG, Hyper(discount=0.99, entropy=0.01), 200),
     "gpu": Preset(_GPU, Hyper(least=4.0), 2000),
     # Han et al. 2024 and its released code; the plain codebook. Its rates belong to a stream of
     # experience that is nearly off-policy: with them an update here hardly moves.

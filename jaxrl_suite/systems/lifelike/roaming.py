@@ -53,16 +53,15 @@ def roam(
     watch: Callable[[Episode], PyTree] = lambda episode: (),
 ) -> Roamed:
     """Episodes [N] by the policy's likeliest codes, or its means, and the decoder's mean."""
-    nets = epmc.nets_of(config)
     begin, playing = jax.random.split(key)
     reset = jax.vmap(env.reset, in_axes=(0, None))
     episode, observation = reset(jax.random.split(begin, count), course)
     step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
-    memory = epmc.policy(config).memory(count)
+    memory, steady = epmc.policy(config).memory(count), jnp.zeros(count, bool)
 
     def act(carry: tuple, key: jax.Array) -> tuple[tuple, tuple]:
         episode, observation, memory, going, last = carry
-        memory, motion = epmc.surely(config, nets, params, observation, memory)
+        memory, motion = epmc.step(config, params, observation, memory, steady, None)
         episode, told = step(episode, motion, jax.random.split(key, count), course)
         now = jax.vmap(env.outcomes)(episode)
         last = jax.tree.map(lambda new, old: jnp.where(going, new, old), now, last)

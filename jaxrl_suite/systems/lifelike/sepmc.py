@@ -52,8 +52,7 @@ def walk(
     """The frozen levels follow headings [N] (rad): motions [N, 12]."""
     speed = observation["speed"][:, 0]
     told = observation | {"target": jax.vmap(command)(heading, speed)}
-    memory, acted = epmc.policy(config).act(walker, told, memory, fresh, key)
-    return memory, acted.motion
+    return epmc.step(config, walker, told, memory, fresh, key)
 
 
 def _seen(frozen: Params, observation: dict) -> dict:

@@ -87,7 +87,7 @@ def evaluate(
 
 
 def elo(won: np.ndarray, games: np.ndarray, prior: float = 1.0) -> np.ndarray:
-    r"""Ratings [S] of mean 0, for which :math:`p_{ij} = 1 / (1 + 10^{(r_j - r_i) / 400})` fits best.
+    r"""Ratings [S] of mean 0 that fit :math:`p_{ij} = 1 / (1 + 10^{(r_j - r_i) / 400})` best.
 
     The likelihood of Bradley and Terry 1952 is maximised by their fixed-point iteration; each pair
     has `prior` drawn games besides, so that who has won all games has a finite rating.

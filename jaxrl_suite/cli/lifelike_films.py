@@ -1,0 +1,97 @@
+"""What robots of a run do, to be looked at: clips followed, terrains crossed, games played."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl_suite.cli.commands import Loaded
+from jaxrl_suite.envs import quadruped
+from jaxrl_suite.envs.quadruped import PERIOD, playground, tag
+from jaxrl_suite.report.viewer import Recording
+from jaxrl_suite.systems import lifelike
+
+
+def record(loaded: Loaded, count: int, seconds: float, key: jax.Array) -> list[Recording]:
+    """An episode of each of `count` robots, or so many games, cut off after some seconds."""
+    config = dataclasses.replace(loaded.config, eval_seconds=seconds)
+    match config.level:
+        case "pmc":
+            return _following(config, loaded.state, count, key)
+        case "sepmc":
+            return _games(config, loaded.state, count, seconds, key)
+        case _:
+            return _crossing(config, loaded.state, count, key)
+
+
+def _own(seen: Any, going: Any, i: int) -> tuple[int, Any]:
+    """What was watched of one episode until it ended, and for how many steps."""
+    steps = max(2, int(going[:, i].sum()))
+    return steps, jax.tree.map(lambda x: x[:steps, i], seen)
+
+
+def _following(config: lifelike.Config, state: Any, count: int, key: jax.Array) -> list[Recording]:
+    world = lifelike.following(config)
+    size = len(world.groups)
+
+    @jax.jit
+    def play(state: Any, key: jax.Array) -> lifelike.Followed:
+        params, hyper = state.learner.params, state.learner.hyper
+        even = jnp.full(size, 1.0 / size)
+        watch = lambda episode: episode.state  # noqa: E731
+        return lifelike.follow(config, world, params, hyper, even, count, key, watch)
+
+    told = jax.device_get(play(state, key))
+    score, _ = lifelike.scores(told)
+    found = []
+    for i in range(count):
+        steps, own = _own(told.seen, told.going, i)
+        clip = world.library.names[world.starts.clip[told.segment[i]]]
+        caption = f"{steps * PERIOD:.1f} s, return {score[i]:.2f} of 1"
+        found.append(Recording(clip, caption, *quadruped.recorded(own), PERIOD))
+    return found
+
+
+def _crossing(config: lifelike.Config, state: Any, count: int, key: jax.Array) -> list[Recording]:
+    env = playground.playground(config.mechanics, config.playground)
+    course = lifelike.calm_course(config.terrains, 1.0)
+
+    @jax.jit
+    def play(state: Any, key: jax.Array) -> lifelike.Roamed:
+        watch = lambda episode: (episode.state, episode.terrain)  # noqa: E731
+        return lifelike.roam(config, env, state.learner.params, course, count, key, watch)
+
+    told = jax.device_get(play(state, key))
+    found = []
+    for i in range(count):
+        steps, (own, terrains) = _own(told.seen, told.going, i)
+        terrain = jax.tree.map(lambda x: x[0], terrains)
+        caption = f"{steps * PERIOD:.1f} s, score {told.outcomes['score'][i]:.2f} of 1"
+        model = quadruped.recorded(own, terrain)
+        found.append(Recording(quadruped.KINDS[int(terrain.kind)], caption, *model, PERIOD))
+    return found
+
+
+def _games(
+    config: lifelike.Config, state: Any, count: int, seconds: float, key: jax.Array
+) -> list[Recording]:
+    limit = max(2, min(config.game.time_limit, round(seconds / PERIOD)))
+    rules = dataclasses.replace(config.game, time_limit=limit)
+    config = dataclasses.replace(config, game=rules)
+    env, policy = tag.tag(config.mechanics, rules), lifelike.strategic(config)
+
+    @jax.jit
+    def play(state: Any, key: jax.Array) -> lifelike.Match:
+        params = state.learner.params
+        both = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), params.weights)
+        watch = lambda game: game  # noqa: E731
+        return lifelike.match(config, env, policy, params.frozen, both, both, key, watch)
+
+    told = jax.device_get(play(state, key))
+    found = []
+    for i in range(count):
+        steps, own = _own(told.seen, told.going, i)
+        caption = f"{steps * PERIOD:.1f} s, {int(told.outcomes['switches'][i])} flags"
+        found.append(Recording(f"game {i}", caption, *quadruped.played(own, rules), PERIOD))
+    return found
