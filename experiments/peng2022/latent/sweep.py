@@ -1,6 +1,6 @@
 """Where latents lie, and how many numbers they have: on the point whose right answer is known.
 
-python -m experiments.peng2022.latent.sweep      (about 10 minutes on two CPU cores)
+python -m experiments.peng2022.latent.sweep      (about 4 minutes on two CPU cores)
 
 ASE on the point of `peng2022/planar`, measured and put to a task as there, five seeds side by side
 in one program: latents of 2, 4, 8 and 16 numbers on the sphere, and of 4 and 16 in a Gaussian

@@ -1,6 +1,6 @@
 """Skills whose right answer is known: a point whose clips are eight directions.
 
-python -m experiments.peng2022.planar.sweep      (about 7 minutes on two CPU cores)
+python -m experiments.peng2022.planar.sweep      (about 3 minutes on two CPU cores)
 
 Every method trains the low level of the preset `planar` (307,200 actions), five seeds side by side
 in one program. What its skills are is measured by 256 latents, each held for 2 s. Then the skills
