@@ -231,7 +231,6 @@ _TITLES = {
 _CURVES = (
     ("score", "score of an episode", "Score"),
     ("length", "length of an episode", "Length of episodes"),
-    ("level", "level of terrains (0 to 1)", "How hard terrains are"),
     ("kl", "nats", "Divergence: from the policy that acted, or from the experts"),
     ("won", "share of games", "Won games"),
     ("perplexity", "codes", "Codes in use: perplexity"),

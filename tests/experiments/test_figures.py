@@ -10,6 +10,7 @@ from experiments.gupta2021.evolution import figure as evolution
 from experiments.gupta2021.generator import figure as generator
 from experiments.gupta2021.inner_loop import figure as inner_loop
 from experiments.gupta2021.transfer import figure as transfer
+from experiments.han2024.tracking import figure as quadruped_tracking
 from experiments.hu2024.ablations import figure as ablations
 from experiments.hu2024.ant_expert import figure as ant_expert
 from experiments.hu2024.directions import figure as directions
@@ -42,7 +43,8 @@ PHYSICS = (parity, cheap_start)
 UNIMALS = (generator, inner_loop, evolution, transfer)
 TASKS = (experts, mt5, mt50, directions, ablations, ant_expert)
 SKILLS = (planar, latent, tracking, skills, humanoid_tasks, servos)
-STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS, *TASKS, *SKILLS)]
+PRIMITIVES = (quadruped_tracking,)
+STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS, *TASKS, *SKILLS, *PRIMITIVES)]
 # Nothing in them is learned: one row a quantity.
 MEASURED = {x.STUDY.name for x in (parity, generator, experts, servos)}
 # Their READMEs say so; five everywhere else.
@@ -58,6 +60,7 @@ MIN_SEEDS = {"hu2024/mt50": 1} | dict.fromkeys(
         "peng2022/tracking",
         "peng2022/skills",
         "peng2022/tasks",
+        "han2024/tracking",
         *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity")),
     ),
     3,

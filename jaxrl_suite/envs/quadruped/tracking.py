@@ -40,6 +40,7 @@ class Rules:
     """
 
     segment: float = 1.0
+    # differs: in the original's training the box has no height; in its tests it has this one.
     obstacle: float = 0.2
 
     def check(self) -> None:

@@ -186,21 +186,14 @@ class Config:
         self.networks.check()
         if self.level != "pmc":
             self.command.check(self.networks)
+        if self.level == "distil" and (self.command.by, self.command.hold) != ("codes", 1):
+            raise UsageError("only policies that choose a code in every step can be distilled")
         self.playground.check()
         self.game.check()
         legal = ", ".join(KINDS)
         if not self.terrains or set(self.terrains) - set(KINDS):
             raise UsageError(f"terrains must name kinds, not {self.terrains}; legal: {legal}")
-        for name in (
-            "memory",
-            "ring",
-            "snapshot_every",
-            "num_envs",
-            "num_steps",
-            "epochs",
-            "minibatches",
-            "eval_episodes",
-        ):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.num_envs % self.minibatches:
@@ -216,7 +209,7 @@ class Hyper(NamedTuple):
 
     learning_rate: Adam's.
     discount, lambda_: of generalised advantages.
-    clip: half-width of PPO's clip of ratios, and of values.
+    clip: half-width of PPO's clip of ratios.
     value: weight of the value's loss.
     entropy: weight of the policy's entropy.
     codebook, commitment: weights of the two losses of a codebook.
@@ -248,12 +241,15 @@ class Hyper(NamedTuple):
     commitment: jax.Array | float = 0.25
     decay: jax.Array | float = 0.99
     least: jax.Array | float = 0.0
+    # differs: the original's weight rises to this over 6e9 actions.
     kl: jax.Array | float = 0.003
     correlation: jax.Array | float = 0.95
+    # differs: the original cuts gradients of memories alone, at 0.5, and decays weights.
     norm: jax.Array | float = 1.0
     log_std: jax.Array | float = -2.0
     input_clip: jax.Array | float = 5.0
     teacher: jax.Array | float = 1.0
+    # differs: in the original the share falls from episode to episode.
     fading: jax.Array | float = 0.98
     level: jax.Array | float = 1.0
     progress: jax.Array | float = 0.0
