@@ -36,6 +36,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/derl.py
 	$(BIN)/python benchmarks/harmodt.py
 	$(BIN)/python benchmarks/ase.py
+	$(BIN)/python benchmarks/lifelike.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

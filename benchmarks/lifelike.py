@@ -23,7 +23,7 @@ iteration: samples a second of an update of the run's beginning: "update" is the
   are pmc's "quick", epmc's "terrain" and sepmc's "tag", over levels that have learned nothing,
   whose robots fall soon. A sample of sepmc is a step of a game, in which both robots act.
 
-  python benchmarks/lifelike.py                             # MJX compiles for a minute on a CPU
+  python benchmarks/lifelike.py                             # about 10 minutes on two cores
   python benchmarks/lifelike.py --backends articulated
   python benchmarks/lifelike.py --comparisons iteration --levels pmc
   python benchmarks/harness.py lifelike                     # the table of all committed rows

@@ -1,5 +1,6 @@
 """Control steps of the robot's backends and worlds, and the same in MuJoCo C; see `lifelike.py`."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -132,7 +133,11 @@ def worlds(envs: int, steps: int, settings: dict[str, Any]) -> dict[str, harness
             lambda episode, action, key: roads.step(episode, action, key, course),
             (envs,),
         ),
-        "tag": (lambda key: games.reset(key)[0], games.step, (envs // tag.ROBOTS, tag.ROBOTS)),
+        "tag": (
+            lambda key: games.reset(key)[0],
+            games.step,
+            (max(1, envs // tag.ROBOTS), tag.ROBOTS),
+        ),
     }
     found = {}
     for name, (reset, step, lead) in ways.items():
@@ -140,13 +145,30 @@ def worlds(envs: int, steps: int, settings: dict[str, Any]) -> dict[str, harness
         begun = jax.jit(jax.vmap(reset))(jax.random.split(jax.random.key(SEED), lead[0]))
         begun = run(begun, actions[:LANDING])[0]
 
-        def count(output: tuple, begun: Any = begun) -> float:
+        def count(output: tuple, begun: Any = begun, robots: int = math.prod(lead)) -> float:
             settings["lost"] += int(output[2])
             settings["dropped"] += int(jnp.sum(output[0].dropped - begun.dropped))
-            return envs * steps
+            return robots * steps
 
         found[name] = harness.Candidate(run, (begun, actions[LANDING:]), count)
     return found
+
+
+def off_by(name: str, height: np.ndarray, wanted: np.ndarray) -> str:
+    """How far bases [T, N] are from MuJoCo's, for the rows.
+
+    Raises:
+      UsageError: so far that it cannot be the same simulation.
+    """
+    checked = min(CHECKED, len(wanted))
+    gap = np.max(np.abs(height - wanted)[:checked], axis=0)
+    middle, beyond = float(np.median(gap)), int(np.sum(~(gap < HEIGHT)))
+    if not middle < HEIGHT:
+        raise UsageError(
+            f"the median base of {name} leaves MuJoCo's by {middle:.1e} m in {checked} control "
+            "steps: it simulates something else, and is not timed"
+        )
+    return f"{middle:.0e} m ({beyond} above {HEIGHT:g} m)"
 
 
 def candidates(
@@ -155,19 +177,12 @@ def candidates(
     """The backends, the worlds and MuJoCo C, and the rows' settings, complete after the timing."""
     scene = machine.scene_of(MECHANICS, machine.simulation(MECHANICS).sizes)
     states, actions = moving(envs), actions_of(steps, envs)
-    peer, checked = Peer(scene, states, np.asarray(actions, float)), min(CHECKED, steps)
+    peer = Peer(scene, states, np.asarray(actions, float))
     settings = {"N": envs, "T": steps, "lost": 0, "dropped": 0}
 
     def work(name: str) -> Callable[[tuple], float]:
         def count(output: tuple) -> float:
-            gap = np.max(np.abs(np.asarray(output[1]) - peer.height)[:checked], axis=0)
-            middle, beyond = float(np.median(gap)), int(np.sum(~(gap < HEIGHT)))
-            if not middle < HEIGHT:
-                raise UsageError(
-                    f"the median base of {name} leaves MuJoCo's by {middle:.1e} m in {checked} "
-                    "control steps: it simulates something else, and is not timed"
-                )
-            settings[f"{name} off by"] = f"{middle:.0e} m ({beyond} above {HEIGHT:g} m)"
+            settings[f"{name} off by"] = off_by(name, np.asarray(output[1]), peer.height)
             settings["lost"] += int(output[2])
             return envs * steps
 
