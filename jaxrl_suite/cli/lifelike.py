@@ -31,7 +31,7 @@ class EvalOptions:
     """Episodes without noise, by kind of motion or terrain; of the strategic level, games.
 
     Attributes:
-      episodes: of each kind of motion or terrain; 0 for the run's own number over all of them.
+      episodes: of each kind of motion or terrain, or games; 0 for the run's own number over all.
       seed: of their starts.
     """
 
@@ -56,15 +56,14 @@ class RenderOptions:
     seed: int = 0
 
 
-# What a level has from the run that it stands on, and which levels that may be of.
+# Which levels the run may be of that a level stands on, and what it has from there.
 _INHERITED = {
     "epmc": (("pmc",), ("networks",)),
-    "distil": (("pmc",), ("networks",)),
     "sepmc": (("epmc", "distil"), ("networks", "command", "memory")),
 }
+_OF_EXPERTS = ("skills", "networks", "command", "memory")  # what one that is distilled has of them
 _MADE_BY = {
     "epmc": "jaxrl train lifelike quick",
-    "distil": "jaxrl train lifelike quick",
     "sepmc": "jaxrl train lifelike terrain --config.skills RUN",
 }
 
@@ -99,23 +98,45 @@ def settle(config: lifelike.Config, evaluates: bool) -> lifelike.Config:
             config = dataclasses.replace(config, motion_dir=str(Path(config.motion_dir).resolve()))
         config.check()
         return lifelike.settled(config)
-    run, below = _below_run(config)
-    inherited = {name: getattr(below, name) for name in _INHERITED[config.level][1]}
-    config = dataclasses.replace(config, skills=str(run.path.resolve()), **inherited)
     if config.level == "distil":
-        if not config.experts:
-            raise UsageError(
-                "there is nobody to learn from: --config.experts RUN RUN, made for instance with: "
-                f"{_MADE_BY['sepmc']} --config.terrains hurdle"
-            )
-        config = dataclasses.replace(config, experts=tuple(map(_expert_path, config.experts)))
+        config = _like_experts(config)
+    elif config.level in _INHERITED:
+        run, below = _below_run(config)
+        inherited = {name: getattr(below, name) for name in _INHERITED[config.level][1]}
+        config = dataclasses.replace(config, skills=str(run.path.resolve()), **inherited)
     config.check()
     return config
 
 
-def _expert_path(name: str) -> str:
-    run, _ = _run_of(name, ("epmc",), "config.experts")
-    return str(run.path.resolve())
+def _expert_runs(config: lifelike.Config) -> list[tuple[Run, lifelike.Config]]:
+    if not config.experts:
+        raise UsageError(
+            "there is nobody to learn from: --config.experts RUN RUN, made for instance with: "
+            f"{_MADE_BY['sepmc']} --config.terrains hurdle"
+        )
+    return [_run_of(name, ("epmc",), "config.experts") for name in config.experts]
+
+
+def _like_experts(config: lifelike.Config) -> lifelike.Config:
+    """With what experts must have in common, a code meaning the same to all of them."""
+    runs = _expert_runs(config)
+    first, shared = runs[0]
+    for run, other in runs[1:]:
+        for name in _OF_EXPERTS:
+            ours, theirs = getattr(shared, name), getattr(other, name)
+            if ours != theirs:
+                raise UsageError(
+                    f"{name} of {first.path} and {run.path} differ, {ours} and {theirs}; distil "
+                    "experts that are alike in that"
+                )
+    if config.skills and str(open_run(config.skills).path.resolve()) != shared.skills:
+        raise UsageError(
+            f"{first.path} commands the skills of {shared.skills}, not of {config.skills}; leave "
+            "config.skills out"
+        )
+    told = {name: getattr(shared, name) for name in _OF_EXPERTS}
+    experts = tuple(str(run.path.resolve()) for run, _ in runs)
+    return dataclasses.replace(config, experts=experts, **told)
 
 
 def make(config: lifelike.Config, hyper: lifelike.Hyper, seed: int) -> System:
@@ -123,17 +144,20 @@ def make(config: lifelike.Config, hyper: lifelike.Hyper, seed: int) -> System:
     config.check()
     if config.level == "pmc":
         return lifelike.make(config, hyper)
-    loaded = load(_below_run(config)[0], COMMANDS)
-    below = lifelike.below_of(loaded.config, loaded.state)
-    experts = [load(_run_of(x, ("epmc",), "config.experts")[0], COMMANDS) for x in config.experts]
-    for expert in experts:
-        if expert.config.networks != config.networks or expert.config.memory != config.memory:
+    if config.level != "distil":
+        loaded = load(_below_run(config)[0], COMMANDS)
+        return lifelike.make(config, hyper, lifelike.below_of(loaded.config, loaded.state))
+    experts = [load(run, COMMANDS) for run, _ in _expert_runs(config)]
+    # As the experts have them: the skills' run may have learned on since.
+    skills = [expert.state.learner.params.frozen for expert in experts]
+    for expert, other in zip(experts[1:], skills[1:], strict=True):
+        if not jax.tree.all(jax.tree.map(np.array_equal, skills[0], other)):
             raise UsageError(
-                f"{expert.run.path} commands other skills than {config.skills}, or has another "
-                "memory; distil experts over the same run, and give its config.memory"
+                f"{config.skills} has learned on between {experts[0].run.path} and "
+                f"{expert.run.path}; train one of them anew"
             )
     told = tuple(lifelike.expert_of(expert.config, expert.state) for expert in experts)
-    return lifelike.make(config, hyper, below, told)
+    return lifelike.make(config, hyper, lifelike.Below(config.networks, skills[0]), told)
 
 
 def _kinds(loaded: Loaded, count: int, key: jax.Array) -> dict[str, dict[str, np.ndarray]]:
@@ -173,11 +197,18 @@ def _shares(groups: tuple[str, ...], group: str) -> jax.Array:
 def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     """Plays, measures, and writes what came of it into the run."""
     check_least(options, episodes=0, seed=0)
-    config, key = loaded.config, seeded_key(options.seed)
-    overall = jax.device_get(jax.jit(loaded.system.evaluate)(loaded.state, key))
-    row: dict[str, Any] = {"update": int(loaded.state.num_updates), "seed": options.seed}
-    row |= {"level": config.level} | {name: float(x) for name, x in overall.items()}
+    config, key, system = loaded.config, seeded_key(options.seed), loaded.system
+    if config.level == "sepmc" and options.episodes:
+        config = dataclasses.replace(config, eval_episodes=options.episodes)
+        below = lifelike.Below(config.networks, loaded.state.learner.params.frozen)
+        system = lifelike.make(config, loaded.hyper, below)
+    overall = jax.device_get(jax.jit(system.evaluate)(loaded.state, key))
+    row: dict[str, Any] = {name: float(x) for name, x in overall.items()}
+    if "level" in row:  # of terrains
+        row["difficulty"] = row.pop("level")
+    row |= {"update": int(loaded.state.num_updates), "seed": options.seed, "level": config.level}
     if config.level == "sepmc":
+        row["episodes"] = config.eval_episodes
         lines = [
             f"won {row['won']:.0%} of {config.eval_episodes} games against "
             f"{int(row['snapshots'])} snapshots; {row['switches']:.1f} flags a game, "
@@ -194,6 +225,8 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
             for kind, told in found.items()
         }
         lines = [f"score {row['score']:.3f} of 1"]
+        if "difficulty" in row:
+            lines[0] += f" on terrains of level {row['difficulty']:.2f}; of level 1, by kind:"
         lines += [f"  {kind}: {told['score'].mean():.3f}" for kind, told in found.items()]
     if "perplexity" in row:
         lines.append(
@@ -274,7 +307,8 @@ def _report_evaluation(page: Page, run: Run, row: dict) -> None:
             ]
         )
         return
-    tiles = [(f"{row['score']:.2f}", "score, of 1", "mean of episodes")]
+    level = f" on terrains of level {row['difficulty']:.2f}" if "difficulty" in row else ""
+    tiles = [(f"{row['score']:.2f}", "score, of 1", f"mean of episodes{level}")]
     if "perplexity" in row:
         tiles.append((f"{row['perplexity']:.0f}", "codes in use", "perplexity"))
     page.tiles(tiles)
@@ -287,7 +321,8 @@ def _report_evaluation(page: Page, run: Run, row: dict) -> None:
         title="By kind",
     )
     figures.save(drawn, run.figures / "kinds")
-    page.figure(drawn, f"Newest evaluation, {row['episodes']} episodes of each kind.")
+    told = ", on terrains of level 1" if level else ""
+    page.figure(drawn, f"Newest evaluation, {row['episodes']} episodes of each kind{told}.")
 
 
 def demo(short: bool) -> dict[str, Preset]:

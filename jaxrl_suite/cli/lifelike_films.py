@@ -15,7 +15,8 @@ from jaxrl_suite.systems import lifelike
 
 def record(loaded: Loaded, count: int, seconds: float, key: jax.Array) -> list[Recording]:
     """An episode of each of `count` robots, or so many games, cut off after some seconds."""
-    config = dataclasses.replace(loaded.config, eval_seconds=seconds)
+    # A film of one picture is none.
+    config = dataclasses.replace(loaded.config, eval_seconds=max(seconds, 2 * PERIOD))
     match config.level:
         case "pmc":
             return _following(config, loaded.state, count, key)

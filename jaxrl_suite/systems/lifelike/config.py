@@ -1,12 +1,13 @@
 """Settings: which level learns, on what, and how."""
 
 import dataclasses
+import math
 from typing import Literal, NamedTuple
 
 import jax
 
 from jaxrl_suite.core import UsageError
-from jaxrl_suite.envs.quadruped.machine import Mechanics
+from jaxrl_suite.envs.quadruped.machine import PERIOD, Mechanics
 from jaxrl_suite.envs.quadruped.playground import Rules as PlaygroundRules
 from jaxrl_suite.envs.quadruped.tag import Rules as GameRules
 from jaxrl_suite.envs.quadruped.terrain import KINDS
@@ -186,8 +187,11 @@ class Config:
         self.networks.check()
         if self.level != "pmc":
             self.command.check(self.networks)
-        if self.level == "distil" and (self.command.by, self.command.hold) != ("codes", 1):
-            raise UsageError("only policies that choose a code in every step can be distilled")
+        if self.level == "distil" and self.command != Command(top=self.command.top):
+            raise UsageError(
+                "only policies that choose a code in every step, for a frozen decoder, can be "
+                f"distilled, not {self.command}"
+            )
         self.playground.check()
         self.game.check()
         legal = ", ".join(KINDS)
@@ -200,8 +204,10 @@ class Config:
             raise UsageError(
                 f"minibatches {self.minibatches} do not divide the {self.num_envs} environments"
             )
-        if not self.eval_seconds > 0:
-            raise UsageError(f"eval_seconds must be above 0, not {self.eval_seconds:g}")
+        if not PERIOD <= self.eval_seconds < math.inf:
+            raise UsageError(
+                f"eval_seconds must be at least {PERIOD:g}, an action, not {self.eval_seconds:g}"
+            )
 
 
 class Hyper(NamedTuple):

@@ -159,7 +159,7 @@ def learner(config: Config, frozen: Params) -> Learner:
         _, out = nets.policy.apply({"params": weights["policy"]}, seen, part.fresh, part.memory)
         own = Categorical(epmc.code_logits(config, nets, params.frozen, out, seen["body"]))
         apart = jnp.mean(own.kl(Categorical(part.logits)))
-        alike = jnp.argmax(out, axis=-1) == jnp.argmax(part.logits, axis=-1)
+        alike = jnp.argmax(own.logits, axis=-1) == jnp.argmax(part.logits, axis=-1)
         return apart, {"kl": apart, "agreement": jnp.mean(alike)}
 
     def update(state: LearnerState, taught: Taught) -> tuple[LearnerState, Metrics]:
@@ -186,6 +186,7 @@ def learner(config: Config, frozen: Params) -> Learner:
         }
         params = params._replace(weights=weights)
         after = LearnerState(params, optimiser, hyper, key, state.updates + 1)
-        return after, metrics | {"episodes": ended.astype(jnp.float32)}
+        metrics |= {"reward": jnp.mean(taught.reward), "episodes": ended.astype(jnp.float32)}
+        return after, metrics
 
     return Learner(init, update)

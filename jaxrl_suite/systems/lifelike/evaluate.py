@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxrl_suite.core import Metrics
+from jaxrl_suite.core import Metrics, UsageError
 from jaxrl_suite.envs.quadruped.machine import PERIOD
 from jaxrl_suite.envs.quadruped.tracking import Episode, Tracked
 from jaxrl_suite.ops.distributions import Categorical
@@ -17,6 +17,9 @@ from jaxrl_suite.systems.lifelike.motions import Following
 from jaxrl_suite.systems.lifelike.ppo import Params, shown
 
 PyTree = Any
+_OF_CODES, _NORMAL = ("learned", "uniform"), ("normal",)
+# What may be drawn from, by latent.
+_PRIORS = {"vq": _OF_CODES, "fsq": _OF_CODES, "gaussian": _NORMAL, "ar1": _NORMAL, "none": ()}
 
 
 class Followed(NamedTuple):
@@ -134,12 +137,21 @@ def generate(
       key: random key.
       watch: ``(episode) -> pytree``, what to keep.
       fallen: ``(episode) -> bool []``.
+
+    Raises:
+      UsageError: a prior that the latent does not have.
     """
+    legal = _PRIORS[config.networks.latent]
+    if prior not in legal:
+        raise UsageError(
+            f"the latent {config.networks.latent!r} has no prior {prior!r}; legal: "
+            f"{', '.join(legal) or 'none'}"
+        )
     networks, env = config.networks, world.env
     nets, weights = pmc.nets_of(networks), params.weights
     size = len(world.groups)
     task = Tracked(world.scene, jnp.full(size, 1.0 / size))
-    begin, playing = jax.random.split(key)
+    begin, playing, drawing = jax.random.split(key, 3)
     episode, observation = jax.vmap(env.reset, in_axes=(0, None))(
         jax.random.split(begin, count), task
     )
@@ -167,6 +179,6 @@ def generate(
         row = Generated(going, code, jax.vmap(watch)(episode))
         return (episode, told.observation, z, going & ~jax.vmap(fallen)(episode)), row
 
-    z = jax.random.normal(jax.random.fold_in(key, 1), (count, networks.width))
+    z = jax.random.normal(drawing, (count, networks.width))
     start = (episode, observation, z, jnp.ones(count, bool))
     return jax.lax.scan(act, start, jax.random.split(playing, steps))[1]

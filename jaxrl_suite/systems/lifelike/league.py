@@ -153,6 +153,7 @@ def source(env: Tag, policy: Policy, config: Config) -> Source:
     """Games against opponents that stay until the game is over.
 
     A game that begins within an update is against the opponent drawn for it when the update began.
+    Where a snapshot gives way to the newest policy, its games go on against that, and count so.
     """
     n = config.num_envs
     reset, step = jax.vmap(env.reset), jax.vmap(env.step)
@@ -203,12 +204,11 @@ def source(env: Tag, policy: Policy, config: Config) -> Source:
         flat = [x.reshape(-1) for x in (place, played.outcomes["won"], played.ended)]
         ring = counted(state.ring, *flat, state.hyper.blend)
         updates = state.updates + 1
-        ring = jax.lax.cond(
-            updates % config.snapshot_every == 0,
-            lambda: pushed(ring, params.weights),
-            lambda: ring,
-        )
         opponent = jnp.where(second, later, now)
+        pushes = updates % config.snapshot_every == 0
+        gone = pushes & (opponent == ring.count % config.ring)
+        opponent = jnp.where(gone, config.ring, opponent)
+        ring = jax.lax.cond(pushes, lambda: pushed(ring, params.weights), lambda: ring)
         return SourceState(*carry, opponent, ring, state.hyper, updates), played
 
     along, whole = PartitionSpec(DATA_AXIS), PartitionSpec()

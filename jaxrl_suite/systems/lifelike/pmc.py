@@ -232,7 +232,7 @@ def policy(config: Config) -> Policy:
         return _settled(networks, nets, params, hyper, observation, first, key)
 
     memory = lambda n: jnp.zeros((n, noisy))  # noqa: E731
-    return Policy(init, memory, act, value, judge, settle, ("body", "future"))
+    return Policy(init, memory, act, value, judge, settle)
 
 
 def _settled(

@@ -79,7 +79,6 @@ class Policy(NamedTuple):
     value: ``(params, observation, memory) -> [N]``, of the state after :func:`act`.
     judge: ``(weights, params, hyper, observation, fresh [T, n], memory, action, noise) -> Judged``.
     settle: ``(params, hyper, observation [T, N], first bool [], key) -> Params``, once an update.
-    normalised: keys of the observation that the level normalises itself.
     """
 
     init: Callable[..., Params]
@@ -88,7 +87,6 @@ class Policy(NamedTuple):
     value: Callable[..., jax.Array]
     judge: Callable[..., Judged]
     settle: Callable[..., Params]
-    normalised: tuple[str, ...]
 
 
 class Played(NamedTuple):

@@ -132,4 +132,4 @@ def policy(config: Config) -> Policy:
     def settle(params: Params, *_: object) -> Params:
         return params
 
-    return Policy(init, memory, act, value, judge, settle, ())
+    return Policy(init, memory, act, value, judge, settle)

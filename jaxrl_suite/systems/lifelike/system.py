@@ -131,13 +131,16 @@ def _environmental(config: Config, hyper: Hyper, frozen: Params) -> System:
 def _distilling(
     config: Config, hyper: Hyper, frozen: Params, experts: tuple[Expert, ...]
 ) -> System:
-    env = playground.playground(config.mechanics, config.playground)
-    course = playground.course(dict.fromkeys(config.terrains, 1.0), level=config.difficulty)
     if not experts:
         blank = epmc.policy(config).init(jax.random.key(0), hyper, frozen)
         count = max(1, len(config.experts))
         experts = (Expert(config.terrains, blank.weights["policy"]),) * count
+    known = {kind for expert in experts for kind in expert.terrains}
+    if unknown := [kind for kind in config.terrains if kind not in known]:
+        raise UsageError(f"no expert has learned {unknown[0]!r}; legal: {', '.join(sorted(known))}")
     stacked = distil.experts_of([tuple(expert) for expert in experts])
+    env = playground.playground(config.mechanics, config.playground)
+    course = playground.course(dict.fromkeys(config.terrains, 1.0), level=config.difficulty)
 
     def evaluate(state: SystemState, key: jax.Array) -> Metrics:
         return roaming.evaluate(config, env, state.learner.params, course.level, key)
