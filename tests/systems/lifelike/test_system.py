@@ -64,49 +64,6 @@ def skills():
     return lifelike.below_of(CONFIG, trained(CONFIG, 4)[0])
 
 
-def test_what_is_frozen_stays_as_it_was_bit_for_bit():
-    upper = lifelike.make(UPPER, HYPER._replace(learning_rate=1e-2), skills())
-    state, told = jax.jit(train(upper, 3))(jax.jit(upper.init)(jax.random.key(0)))
-    same(state.learner.params.frozen, trained(CONFIG, 4)[0].learner.params)
-    first = jax.jit(upper.init)(jax.random.key(0)).learner.params.weights
-    assert np.abs(flat(first) - flat(state.learner.params.weights)).max() > 1e-3
-    assert np.isfinite(flat({n: told[n] for n in ("surrogate", "value_error", "reward")})).all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "command",
-    [
-        Command(frozen=False),
-        Command(by="latent"),
-        Command(by="actions"),
-        Command(hold=3),
-        Command(top=2),
-    ],
-)
-def test_other_commands_learn_what_they_may(command):
-    config = dataclasses.replace(UPPER, command=command, terrains=("hurdle",))
-    upper = lifelike.make(config, HYPER._replace(learning_rate=1e-2), skills())
-    start = jax.jit(upper.init)(jax.random.key(0))
-    state, told = jax.jit(train(upper, 2))(start)
-    before, after = start.learner.params, state.learner.params
-    same(before.frozen, after.frozen)
-    own = {"decoder", "codebook", "log_std"} & set(after.weights)
-    if not command.frozen:
-        assert own == {"decoder", "codebook", "log_std"}
-        assert np.abs(flat(before.weights["decoder"]) - flat(after.weights["decoder"])).max() > 0
-    elif command.by == "actions":
-        assert own == {"log_std"}
-    else:
-        assert not own
-    if command.hold > 1:
-        assert (told["dwell"] > 1.2).all()
-    if command.by != "codes":
-        assert "perplexity" not in told
-    # The first minibatch of the first update sees the policy that acted.
-    assert (np.abs(told["kl"]) < 1.0).all()
-
-
 def test_shares_follow_what_is_followed_badly():
     score = jnp.array([0.0, 0.5, 1.0])
     found = np.asarray(priority.shares(score, HYPER._replace(sharpness=3.0, floor=0.1)))
