@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from jaxrl_suite.core import DATA_AXIS, Source
+from jaxrl_suite.envs import character
 from jaxrl_suite.envs.base import ControlEnvironment, TimeStep
 from jaxrl_suite.systems.lifelike.config import Config, Hyper
 from jaxrl_suite.systems.lifelike.ppo import (
@@ -60,11 +61,8 @@ class SourceState(NamedTuple):
 SPEC = SourceState(*[PartitionSpec(DATA_AXIS)] * 4, PartitionSpec(), PartitionSpec())
 
 
-def choose(condition: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
-    """One of two pytrees, leaves [N, ...], by condition [N]."""
-    return jax.tree.map(
-        lambda a, b: jnp.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b), yes, no
-    )
+# One of two pytrees, leaves [N, ...], by condition [N].
+choose = jax.vmap(character.choose)
 
 
 def source(env: ControlEnvironment, policy: Policy, config: Config, schedule: Schedule) -> Source:
