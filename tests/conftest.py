@@ -1,7 +1,10 @@
 """Settings that hold for every test. No XLA flags but the package's: users run what is tested."""
 
+from pathlib import Path
+
 import hypothesis
 import jax
+import pytest
 
 # [T, B] against [B] would broadcast in silence and be wrong in silence.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -11,3 +14,23 @@ hypothesis.settings.register_profile(
     "suite", derandomize=True, database=None, deadline=None, max_examples=25
 )
 hypothesis.settings.load_profile("suite")
+
+# Linux lets a process map 65,530 regions of memory, and each compiled program is some; past that
+# a compiler ends with a segmentation fault.
+_MAPS, _MANY = Path("/proc/self/maps"), 30_000
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of a module stay in one process, so that what they share is compiled once."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freed_programs():
+    """Gives compiled programs back before there are too many."""
+    yield
+    if _MAPS.exists() and len(_MAPS.read_bytes().splitlines()) > _MANY:
+        jax.clear_caches()

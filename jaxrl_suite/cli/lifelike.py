@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.cli.commands import Loaded, SystemCommands, check_least, load, seeded_key
-from jaxrl_suite.cli.lifelike_films import record
+from jaxrl_suite.cli.lifelike_films import filmed, record
 from jaxrl_suite.core import Preset, System, UsageError
 from jaxrl_suite.envs import quadruped
 from jaxrl_suite.envs.quadruped import playground
 from jaxrl_suite.files import write_atomically
-from jaxrl_suite.report import figures, film, stats, video, viewer
+from jaxrl_suite.report import figures, film, stats, viewer
 from jaxrl_suite.report.html import Page
 from jaxrl_suite.runtime.jsonable import from_jsonable, to_jsonable
 from jaxrl_suite.runtime.metrics import read_metrics
@@ -243,15 +243,10 @@ def render(loaded: Loaded, options: RenderOptions) -> Path:
     check_least(options, count=1, seed=0)
     if not (np.isfinite(options.seconds) and options.seconds > 0 and options.fps > 0):
         raise UsageError(f"seconds and fps must be above 0, not {options.seconds}, {options.fps}")
-    recordings = record(loaded, options.count, options.seconds, seeded_key(options.seed))
+    key = seeded_key(options.seed)
+    recordings = record(loaded.config, loaded.state, options.count, options.seconds, key)
     viewer.write_viewer(loaded.run.figures / _PAGE, loaded.run.path.name, recordings)
-    films = [
-        film.film(one.mjcf, one.qpos, timestep=one.timestep, fps=options.fps) for one in recordings
-    ]
-    # An episode that has ended stands still until the longest is over.
-    length = max(map(len, films))
-    films = [np.concatenate([f, np.repeat(f[-1:], length - len(f), 0)]) for f in films]
-    tiles = video.tile(np.stack(films), labels=[one.title for one in recordings])
+    tiles = filmed(recordings, options.fps)
     return film.write_film(tiles, loaded.run.figures / _FILM, options.fps)
 
 

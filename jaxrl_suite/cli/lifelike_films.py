@@ -5,25 +5,47 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxrl_suite.cli.commands import Loaded
+from jaxrl_suite.core import SystemState
 from jaxrl_suite.envs import quadruped
 from jaxrl_suite.envs.quadruped import PERIOD, playground, tag
+from jaxrl_suite.report import film, video
 from jaxrl_suite.report.viewer import Recording
 from jaxrl_suite.systems import lifelike
 
 
-def record(loaded: Loaded, count: int, seconds: float, key: jax.Array) -> list[Recording]:
+def record(
+    config: lifelike.Config, state: SystemState, count: int, seconds: float, key: jax.Array
+) -> list[Recording]:
     """An episode of each of `count` robots, or so many games, cut off after some seconds."""
     # A film of one picture is none.
-    config = dataclasses.replace(loaded.config, eval_seconds=max(seconds, 2 * PERIOD))
+    config = dataclasses.replace(config, eval_seconds=max(seconds, 2 * PERIOD))
     match config.level:
         case "pmc":
-            return _following(config, loaded.state, count, key)
+            return _following(config, state, count, key)
         case "sepmc":
-            return _games(config, loaded.state, count, seconds, key)
+            return _games(config, state, count, seconds, key)
         case _:
-            return _crossing(config, loaded.state, count, key)
+            return _crossing(config, state, count, key)
+
+
+def filmed(
+    recordings: list[Recording], fps: float, columns: int | None = None, **shot: Any
+) -> np.ndarray:
+    """All side by side, uint8 [T, height, width, 3]; one that is over stands still until all are.
+
+    Args:
+      recordings: of the same length of time a step, or not.
+      fps: pictures a second.
+      columns: of tiles; as many as rows, if none are said.
+      shot: what :func:`film.film` is told of the camera and the size.
+    """
+    films = [film.film(x.mjcf, x.qpos, timestep=x.timestep, fps=fps, **shot) for x in recordings]
+    longest = max(map(len, films))
+    films = [np.concatenate([x, np.repeat(x[-1:], longest - len(x), axis=0)]) for x in films]
+    labels = [one.title for one in recordings]
+    return video.tile(np.stack(films), columns=columns, labels=labels)
 
 
 def _own(seen: Any, going: Any, i: int) -> tuple[int, Any]:

@@ -10,6 +10,10 @@ from experiments.gupta2021.evolution import figure as evolution
 from experiments.gupta2021.generator import figure as generator
 from experiments.gupta2021.inner_loop import figure as inner_loop
 from experiments.gupta2021.transfer import figure as transfer
+from experiments.han2024.distil import figure as quadruped_distil
+from experiments.han2024.dogs import figure as dogs
+from experiments.han2024.league import figure as quadruped_league
+from experiments.han2024.terrain import figure as quadruped_terrain
 from experiments.han2024.tracking import figure as quadruped_tracking
 from experiments.hu2024.ablations import figure as ablations
 from experiments.hu2024.ant_expert import figure as ant_expert
@@ -43,7 +47,7 @@ PHYSICS = (parity, cheap_start)
 UNIMALS = (generator, inner_loop, evolution, transfer)
 TASKS = (experts, mt5, mt50, directions, ablations, ant_expert)
 SKILLS = (planar, latent, tracking, skills, humanoid_tasks, servos)
-PRIMITIVES = (quadruped_tracking,)
+PRIMITIVES = (quadruped_tracking, dogs, quadruped_terrain, quadruped_distil, quadruped_league)
 STUDIES = [x.STUDY for x in (*ARCADE, *ATARI, *PHYSICS, *UNIMALS, *TASKS, *SKILLS, *PRIMITIVES)]
 # Nothing in them is learned: one row a quantity.
 MEASURED = {x.STUDY.name for x in (parity, generator, experts, servos)}
@@ -61,6 +65,10 @@ MIN_SEEDS = {"hu2024/mt50": 1} | dict.fromkeys(
         "peng2022/skills",
         "peng2022/tasks",
         "han2024/tracking",
+        "han2024/dogs",
+        "han2024/terrain",
+        "han2024/distil",
+        "han2024/league",
         *(f"taiga2023/{n}" for n in ("quick_learns", "num_variants", "capacity")),
     ),
     3,
@@ -118,6 +126,7 @@ def test_every_setting_has_all_its_seeds(study):
         "rank",
         "tier",
         "method",
+        "terrain",
         "space",
         "latent",
         "varied",
