@@ -50,7 +50,7 @@ lock: $(VENV)/.installed
 	$(BIN)/uv lock --upgrade
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) runs build *.egg-info ~/.cache/jaxrl_suite/tests
 
 # The locked versions. rlax, the oracle of some tests, needs a nightly build of another package:
 # should that one be gone, the tests that want it skip and say so.

@@ -14,6 +14,7 @@ import numpy as np
 from jaxrl_suite import physics
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.quadruped import KINDS, Mechanics, Tracked, machine, playground, robot, tag
+from jaxrl_suite.envs.quadruped.game import ROBOTS
 from jaxrl_suite.physics.layout import layout
 from jaxrl_suite.systems import lifelike
 
@@ -136,7 +137,7 @@ def worlds(envs: int, steps: int, settings: dict[str, Any]) -> dict[str, harness
         "tag": (
             lambda key: games.reset(key)[0],
             games.step,
-            (max(1, envs // tag.ROBOTS), tag.ROBOTS),
+            (max(1, envs // ROBOTS), ROBOTS),
         ),
     }
     found = {}

@@ -11,7 +11,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from jaxrl_suite.cli import main
 from jaxrl_suite.runtime import checkpoint, metrics
@@ -29,25 +28,6 @@ SMALL = (
     *("--config.network.hidden", 16),
     *("--config.eval-episodes", 3),
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def shared_programs(tmp_path_factory):
-    """What compiles the same program twice compiles it once, and ~/.cache is left alone."""
-    names = [
-        "jax_compilation_cache_dir",
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_enable_compilation_cache",
-    ]
-    directory = tmp_path_factory.getbasetemp() / "programs"  # of all modules of this process
-    before = {name: getattr(jax.config, name) for name in names}
-    jax.config.update("jax_compilation_cache_dir", str(directory))
-    jax.config.update("jax_enable_compilation_cache", True)
-    compilation_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 def jaxrl(*arguments):

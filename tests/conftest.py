@@ -1,5 +1,6 @@
 """Settings that hold for every test. No XLA flags but the package's: users run what is tested."""
 
+import time
 from pathlib import Path
 
 import hypothesis
@@ -15,9 +16,24 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 
+# What was compiled before, by any process, is not compiled again. A week later it is, so that the
+# folder does not grow for ever; `make clean` empties it.
+_PROGRAMS, _WEEK = Path.home() / ".cache" / "jaxrl_suite" / "tests", 7 * 24 * 3600
+if not jax.config.jax_compilation_cache_dir:  # JAX has its own variable for it
+    jax.config.update("jax_compilation_cache_dir", str(_PROGRAMS))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
 # Linux lets a process map 65,530 regions of memory, and each compiled program is some; past that
 # a compiler ends with a segmentation fault.
 _MAPS, _MANY = Path("/proc/self/maps"), 30_000
+
+
+def pytest_sessionstart(session):
+    """Removes programs of long ago, once for all processes."""
+    if not hasattr(session.config, "workerinput"):
+        for path in _PROGRAMS.glob("*"):
+            if path.stat().st_mtime < time.time() - _WEEK:
+                path.unlink(missing_ok=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.command import SMALL, jaxrl, shared_programs  # noqa: F401
+from tests.command import SMALL, jaxrl
 from tests.runtime.conftest import tiny_disk  # noqa: F401
 
 

@@ -18,7 +18,6 @@ from jaxrl_suite.runtime import checkpoint, loop, metrics, rundir
 from jaxrl_suite.systems import impala
 from jaxrl_suite.systems.impala import emulated
 from jaxrl_suite.systems.impala.config import ActorsConfig
-from tests.command import shared_programs  # noqa: F401
 from tests.envs.scripted_pools import ScriptedPools, terminating, truncating
 from tests.systems.test_impala_system import assert_same, assert_sound
 

@@ -9,7 +9,6 @@ from tests.command import (
     free_port,
     jaxrl,
     rows,
-    shared_programs,  # noqa: F401
     start,
 )
 

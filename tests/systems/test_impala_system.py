@@ -21,7 +21,6 @@ from jaxrl_suite.nets.actor_critic import NetworkConfig
 from jaxrl_suite.ops.policy_gradient import CORRECTIONS
 from jaxrl_suite.runtime import loop, mesh, rundir
 from jaxrl_suite.systems import impala
-from tests.command import shared_programs  # noqa: F401
 
 GRID = NetworkConfig(torso="grid", grid_channels=4, hidden=16)
 CONFIG = impala.Config(

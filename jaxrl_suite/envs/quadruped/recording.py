@@ -10,8 +10,8 @@ import numpy as np
 from jaxrl_suite import physics
 from jaxrl_suite.envs.quadruped import perception, robot
 from jaxrl_suite.envs.quadruped.arena import NUM_WALLS, arena
+from jaxrl_suite.envs.quadruped.game import POST, ROBOTS, Game, Rules
 from jaxrl_suite.envs.quadruped.perception import Blocks
-from jaxrl_suite.envs.quadruped.tag import POST, ROBOTS, Game, Rules
 from jaxrl_suite.envs.quadruped.terrain import JOYSTICK, Terrain
 
 _STEP = 0.004  # s; a recording is not stepped

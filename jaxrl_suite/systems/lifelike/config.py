@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import jax
 
 from jaxrl_suite.core import UsageError
+from jaxrl_suite.envs.quadruped.game import Rules as GameRules
 from jaxrl_suite.envs.quadruped.machine import PERIOD, Mechanics
 from jaxrl_suite.envs.quadruped.playground import Rules as PlaygroundRules
-from jaxrl_suite.envs.quadruped.tag import Rules as GameRules
 from jaxrl_suite.envs.quadruped.terrain import KINDS
 from jaxrl_suite.envs.quadruped.tracking import Rules
 

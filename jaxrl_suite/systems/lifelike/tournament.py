@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrl_suite.core import Metrics
-from jaxrl_suite.envs.quadruped.tag import Game, Tag
+from jaxrl_suite.envs.quadruped.game import Game
+from jaxrl_suite.envs.quadruped.tag import Tag
 from jaxrl_suite.systems.lifelike.config import Config
 from jaxrl_suite.systems.lifelike.league import Ring, gathered, replies, view
 from jaxrl_suite.systems.lifelike.ppo import Params, Policy

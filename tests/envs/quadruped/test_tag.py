@@ -1,6 +1,5 @@
-"""Chase tag: what is known, what happens and what it is worth, in games placed by hand."""
+"""Chase tag: what is known, seen and met, and how games begin, in games placed by hand."""
 
-import dataclasses
 import functools
 
 import jax
@@ -11,96 +10,22 @@ import pytest
 
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs import turns
-from jaxrl_suite.envs.quadruped import Mechanics, arena, machine, perception, recording, robot, tag
+from jaxrl_suite.envs.quadruped import Mechanics, arena, perception, recording, robot, tag
+from jaxrl_suite.envs.quadruped.game import POST, Rules
 from jaxrl_suite.envs.quadruped.perception import Blocks
 from jaxrl_suite.report import bodies
+from tests.envs.quadruped.games import COUNT, begun, game, keys, programs, step, turn
 
-COUNT = 8  # games at once
-STILL = np.zeros((2, 6))  # velocities of the bases
-OPEN = arena.arena(tag.Rules().side)
+pytestmark = pytest.mark.xdist_group("tag")
+
+OPEN = arena.arena(Rules().side)
 # Where an observation tells of the world's axes: own place and yaw, opponent's and flag's place.
 WORLD = [0, 1, 2, 3, 4, 6, 7, 8, 21, 22, 23]
 
 
 @functools.cache
-def programs():
-    """reset and step, compiled, of a batch, and how often each was traced."""
-    env, traces = tag.tag(), {"reset": 0, "step": 0}
-
-    def counted(name, function):
-        def call(*args):
-            traces[name] += 1
-            return function(*args)
-
-        return jax.jit(jax.vmap(call))
-
-    return counted("reset", env.reset), counted("step", env.step), traces
-
-
-@functools.cache
 def program_of_sight():
     return jax.jit(tag.observe)
-
-
-def keys(seed):
-    return jax.random.split(jax.random.key(seed), COUNT)
-
-
-def begun(seed=0):
-    return programs()[0](keys(seed))
-
-
-@functools.cache
-def first():
-    """A game to change."""
-    return jax.tree.map(lambda x: x[0], begun()[0])
-
-
-def turn(yaw, pitch=0.0, roll=0.0):
-    """wxyz of turns about z, then y, then x, each of the body's own axes."""
-    q = np.zeros(4)
-    mujoco.mju_euler2Quat(q, np.array([yaw, pitch, roll]), "zyx")
-    return q
-
-
-def game(
-    places=((-1.0, 0.0), (1.0, 0.0)),
-    flag=(0.0, 2.0),
-    chaser=0,
-    height=robot.STAND_HEIGHT,
-    turns=(robot.STAND_TURN, robot.STAND_TURN),
-    velocities=STILL,
-    **given,
-):
-    """One game whose robots are in their stand, [2, 2] on the map."""
-    start = first()
-    states = [
-        machine.state_of(
-            jax.tree.map(lambda x: jnp.zeros_like(x[0]), start.states),
-            machine.stand()._replace(
-                position=jnp.array([*place, height]),
-                quaternion=jnp.asarray(q, jnp.float32),
-                velocity=jnp.asarray(v[:3], jnp.float32),
-                spin=jnp.asarray(v[3:], jnp.float32),
-            ),
-        )
-        for place, q, v in zip(places, turns, velocities, strict=True)
-    ]
-    return start._replace(
-        states=jax.tree.map(lambda *x: jnp.stack(x), *states),
-        chaser=jnp.asarray(chaser, jnp.int32),
-        flag=jnp.array(flag),
-        friction=jnp.ones(()),
-        **given,
-    )
-
-
-def step(games, action=0.0, seed=0):
-    """After an action, the last game repeated to fill the batch: game and time step, NumPy."""
-    filled = games + games[-1:] * (COUNT - len(games))
-    batch = jax.tree.map(lambda *x: jnp.stack(x), *filled)
-    actions = jnp.broadcast_to(jnp.asarray(action, jnp.float32), (COUNT, 2, 12))
-    return jax.device_get(programs()[1](batch, actions, keys(seed)))
 
 
 def swapped(one):
@@ -155,7 +80,7 @@ def test_a_base_that_leans_sees_in_its_own_axes():
     np.testing.assert_allclose(vector[12:14], [np.cos(2.7), -np.sin(2.7)], atol=1e-5)
     np.testing.assert_allclose(vector[14:17], own.T @ motion[1, :3], atol=1e-5)
     np.testing.assert_allclose(vector[17:20], own.T @ other @ motion[1, 3:], atol=1e-5)
-    flag = np.array([1.0, 2.0, tag.POST[2] - robot.STAND_HEIGHT])
+    flag = np.array([1.0, 2.0, POST[2] - robot.STAND_HEIGHT])
     np.testing.assert_allclose(vector[24:27], own.T @ flag, atol=1e-5)
 
 
@@ -214,114 +139,6 @@ def test_swapping_the_robots_swaps_all_that_comes_of_it():
     assert told.reward[:4].tolist() == [[0, 0], [-1, 1], [-1, 1], [-1, 1]]
 
 
-def test_a_tag_ends_the_game():
-    near, far = [(0.0, 0.0), (0.4, 0.4)], [(0.0, 0.0), (0.4, 0.5)]  # 0.57 m and 0.64 m
-    after, told = step([game(near), game(near, chaser=1), game(far)])
-    np.testing.assert_array_equal(told.reward[:3], [[1, -1], [-1, 1], [0, 0]])
-    assert told.terminated[:3].tolist() == [True, True, False]
-    assert not told.truncated.any()
-    come = jax.device_get(jax.vmap(tag.outcomes)(after))
-    np.testing.assert_array_equal(come["tagged"][:3], [1, 1, 0])
-    np.testing.assert_array_equal(come["score"][:3], [1, -1, 0])
-    np.testing.assert_array_equal(come["won"][:3], [1, 0, 0.5])
-    np.testing.assert_array_equal(come["length"][:3], 1)
-    assert not come["fallen"].any()
-    assert not come["switches"].any()
-
-
-def test_the_flag_swaps_the_roles_and_is_put_elsewhere():
-    there = {"places": [(-1.0, 0.0), (1.0, 0.0)], "total": jnp.array([2.0, -2.0])}
-    games = [
-        game(flag=(1.2, 0.2), **there),  # of the evader, 0.28 m away
-        game(flag=(1.2, 0.25), **there),  # 0.32 m
-        game(flag=(-1.0, 0.0), **there),  # the chaser has no use for it
-        game(flag=(-1.0, 0.0), chaser=1, switches=jnp.asarray(3), **there),
-    ]
-    after, told = step(games)
-    np.testing.assert_array_equal(told.reward[:4], [[-1, 1], [0, 0], [0, 0], [1, -1]])
-    assert not (told.terminated | told.truncated).any()
-    np.testing.assert_array_equal(after.chaser[:4], [1, 0, 0, 0])
-    np.testing.assert_array_equal(after.switches[:4], [1, 0, 0, 4])
-    np.testing.assert_array_equal(after.total[:4], [[1, -1], [2, -2], [2, -2], [3, -3]])
-    moved = np.abs(after.flag[:4] - np.array([x.flag for x in games])).max(axis=1) > 0
-    assert moved.tolist() == [True, False, False, True]
-    np.testing.assert_array_equal(told.observation["vector"][0, :, -2:], [[0, 1], [1, 0]])
-    np.testing.assert_allclose(told.observation["vector"][0, :, 21:23], after.flag[[0, 0]])
-    # Anywhere: other keys put it elsewhere, all of them into the square.
-    flags = np.concatenate([step(games[:1], seed=seed)[0].flag for seed in range(8)])
-    assert (np.abs(flags) <= 2).all()
-    assert (flags.min(axis=0) < -1.5).all()
-    assert (flags.max(axis=0) > 1.5).all()
-
-
-def test_either_robot_s_fall_ends_the_game_for_the_other_s_good():
-    level, down = turn(0.0), turn(0.0, roll=1.0)
-    turned = [(down, level), (level, down), (down, down)]
-    games = [game(turns=x, chaser=chaser) for x in turned for chaser in (0, 1)]
-    after, told = step(games)
-    np.testing.assert_array_equal(told.reward[:6], [[-1, 1]] * 2 + [[1, -1]] * 2 + [[0, 0]] * 2)
-    assert told.terminated[:6].all()
-    come = jax.device_get(jax.vmap(tag.outcomes)(after))
-    np.testing.assert_array_equal(come["fallen"][:6], 1)
-    np.testing.assert_array_equal(come["fallen_chaser"][:6], [1, 0, 0, 1, 1, 1])
-    np.testing.assert_array_equal(come["fallen_evader"][:6], [0, 1, 1, 0, 1, 1])
-    assert not come["tagged"].any()
-
-
-def test_of_two_events_one_counts():
-    """A tag before a fall before the flag; where the state is lost, none."""
-    rules, no = tag.Rules(), jnp.zeros(2, bool)
-    near = [(0.0, 0.0), (0.5, 0.0)]
-    down = (turn(0.0, roll=1.0), turn(0.0))
-
-    def judged(at, diverged=no):
-        events = tag.judge(rules, at, at.states, diverged)
-        rewards = tag.rewards_of(events, at.chaser)
-        return bool(events.tagged), bool(events.fallen.any()), bool(events.taken), list(rewards)
-
-    assert judged(game(near, flag=(0.5, 0.1), turns=down)) == (True, False, False, [1, -1])
-    assert judged(game(flag=(1.0, 0.1), turns=down)) == (False, True, False, [-1, 1])
-    assert judged(game(flag=(1.0, 0.1))) == (False, False, True, [-1, 1])
-    lost = jnp.array([True, False])
-    assert judged(game(near, turns=down), lost) == (False, False, False, [0, 0])
-
-
-def test_a_state_that_is_lost_ends_the_game():
-    after, told = step([game(velocities=np.array([[np.nan] * 6, [0.0] * 6])), game()])
-    assert told.terminated[:2].tolist() == [True, False]
-    np.testing.assert_array_equal(told.reward, 0.0)
-    np.testing.assert_array_equal(after.diverged[0], [True, False])
-    assert all(np.isfinite(x).all() for x in told.observation.values())
-
-
-def test_rewards_of_any_events_sum_to_zero():
-    flags = jnp.array(np.meshgrid(*[[False, True]] * 5)).reshape(5, -1)
-    events = tag.Events(flags[0], flags[1:3].T, flags[3])
-    rewards = jax.vmap(tag.rewards_of)(events, flags[4].astype(jnp.int32))
-    np.testing.assert_array_equal(rewards.sum(axis=1), 0.0)
-    assert np.abs(rewards).max() > 0
-
-
-def test_random_play_is_zero_sum():
-    at, _ = begun(5)
-    for seed in range(60):
-        action = 0.8 * jax.random.normal(jax.random.key(seed), (COUNT, 2, 12))
-        at, told = programs()[1](at, action, keys(seed))
-        np.testing.assert_array_equal(told.reward.sum(axis=1), 0.0)
-        assert set(np.unique(told.reward)) <= {-1.0, 0.0, 1.0}
-    assert np.abs(at.total).max() > 0
-    np.testing.assert_array_equal(at.total.sum(axis=1), 0.0)
-    np.testing.assert_array_equal(at.step, 60)
-
-
-def test_games_are_cut_off_at_the_limit():
-    late, last = (jnp.asarray(x, jnp.int32) for x in (998, 999))
-    near = [(0.0, 0.0), (0.5, 0.0)]
-    _, told = step([game(step=late), game(step=last), game(near, step=last)])
-    assert told.truncated[:3].tolist() == [False, True, False]
-    assert told.terminated[:3].tolist() == [False, False, True]
-
-
 def test_games_begin_anywhere_but_decided():
     drawn = [jax.device_get(begun(seed)) for seed in range(40)]
     games = jax.tree.map(lambda *x: np.concatenate(x), *[x[0] for x in drawn])
@@ -338,9 +155,9 @@ def test_games_begin_anywhere_but_decided():
     yaw = np.arctan2(ahead[..., 1], ahead[..., 0])
     assert (np.histogram(yaw, bins=4, range=(-np.pi, np.pi))[0] > 0.4 * count).all()
     assert 0.4 < games.chaser.mean() < 0.6
-    assert tag.Rules().speed == (0.5, 3.0)
+    assert Rules().speed == (0.5, 3.0)
     for name in ("speed", "friction"):
-        values, (low, high) = getattr(games, name), getattr(tag.Rules(), name)
+        values, (low, high) = getattr(games, name), getattr(Rules(), name)
         assert ((values >= low) & (values <= high)).all()
         assert np.ptp(values) > 0.9 * (high - low)
     assert not games.total.any()
@@ -427,7 +244,7 @@ def test_blocks_are_stood_on_and_not_in():
     env = tag.tag(blocks=floor)
     at, seen = jax.jit(env.reset)(jax.random.key(0))
     np.testing.assert_allclose(at.states.q[:, 2], 0.7)
-    np.testing.assert_allclose(seen["vector"][:, 23], 0.2 + tag.POST[2])
+    np.testing.assert_allclose(seen["vector"][:, 23], 0.2 + POST[2])
     middle = np.asarray(seen["height"]).reshape(2, 25, 13)[:, 10:15, 4:9]
     np.testing.assert_allclose(middle, 0.2)
     move = jax.jit(env.step)
@@ -464,9 +281,7 @@ def test_a_game_can_be_looked_at():
             np.testing.assert_allclose(
                 data.body(name).xpos, games.states.q[state, i, :3], atol=1e-6
             )
-        np.testing.assert_allclose(
-            data.body("flag").xpos, [*games.flag[state], tag.POST[2]], atol=1e-6
-        )
+        np.testing.assert_allclose(data.body("flag").xpos, [*games.flag[state], POST[2]], atol=1e-6)
         chaser = games.states.q[state, games.chaser[state], :3]
         np.testing.assert_allclose(data.body("chaser").xpos[:2], chaser[:2], atol=1e-6)
         assert data.body("chaser").xpos[2] > chaser[2] + 0.2
@@ -474,25 +289,6 @@ def test_a_game_can_be_looked_at():
     assert np.abs(colours[0] - colours[1]).max() > 0.2
     walls = (model.geom_type == mujoco.mjtGeom.mjGEOM_BOX) & (model.geom_bodyid == 0)
     assert walls.sum() == 5
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"side": 1.0}, "rules.side must be at least 2 m, not 1"),
-        ({"side": np.inf}, "rules.side must be at least 2 m"),
-        ({"tag_distance": 0.0}, "rules.tag_distance must lie in 0 .. 1 m, not 0"),
-        ({"tag_distance": 0.6, "side": 3.0}, "rules.tag_distance must lie in 0 .. 0.5 m, not 0.6"),
-        ({"flag_distance": -0.3}, "rules.flag_distance must lie in 0 .. 1 m, not -0.3"),
-        ({"flag_distance": np.nan}, "rules.flag_distance must lie in 0 .. 1 m, not nan"),
-        ({"time_limit": 0}, "rules.time_limit must be at least 1 action, not 0"),
-        ({"speed": (3.0, 0.5)}, "rules.speed must be .* above 0, not 3, 0.5"),
-        ({"friction": (0.0, 1.0)}, "rules.friction must be .* above 0, not 0, 1"),
-    ],
-)
-def test_bad_rules_are_refused(changes, said):
-    with pytest.raises(UsageError, match=said):
-        tag.tag(rules=dataclasses.replace(tag.Rules(), **changes))
 
 
 def test_mjx_has_no_walls():
