@@ -26,8 +26,9 @@ RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
 SEEDS = 3
 TERRAINS = ("joystick", "hurdle", "creep")
 METHODS = {
-    "skills": Command(),
-    "unfrozen": Command(frozen=False),
+    "skills": Command(prior=True),
+    "no prior": Command(),
+    "unfrozen": Command(prior=True, frozen=False),
     "from scratch": Command(by="actions"),
 }
 LEVELS = {"easiest": 0.0, "hardest": 1.0}

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxrl_suite import physics
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.quadruped.observation import History
-from jaxrl_suite.envs.quadruped.playground import FRICTION, SPEED, TIME_LIMIT
+from jaxrl_suite.envs.quadruped.playground import DROP, FRICTION, SPEED, TIME_LIMIT, check_drop
 from jaxrl_suite.envs.quadruped.tracking import fallen
 
 ROBOTS = 2
@@ -32,6 +32,7 @@ class Rules:
       time_limit: actions, of 20 ms each.
       speed: least and largest at which both robots are to go in a game (m/s).
       friction: least and largest of whatever touches.
+      drop: height of the bases above what is below them at the start (m).
     """
 
     side: float = 5.0
@@ -40,6 +41,7 @@ class Rules:
     time_limit: int = TIME_LIMIT
     speed: tuple[float, float] = SPEED
     friction: tuple[float, float] = FRICTION
+    drop: float = DROP
 
     @property
     def reach(self) -> float:
@@ -59,6 +61,7 @@ class Rules:
                 )
         if self.time_limit < 1:
             raise UsageError(f"rules.time_limit must be at least 1 action, not {self.time_limit}")
+        check_drop(self.drop)
         for name in ("speed", "friction"):
             low, high = getattr(self, name)
             if not 0 < low <= high < math.inf:

@@ -4,6 +4,7 @@ Source: Han et al. 2024 and its released code.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from jaxrl_suite.envs.quadruped import observation as seeing
 from jaxrl_suite.envs.quadruped import terrain as terrains
 from jaxrl_suite.envs.quadruped.machine import Mechanics
 from jaxrl_suite.envs.quadruped.observation import History
+from jaxrl_suite.envs.quadruped.robot import STAND_HEIGHT
 from jaxrl_suite.envs.quadruped.terrain import JOYSTICK, KINDS, NUM_BLOCKS, Terrain
 from jaxrl_suite.envs.quadruped.tracking import fallen
 from jaxrl_suite.physics import rotations
@@ -30,7 +32,7 @@ SPEED = (0.5, 3.0)  # m/s, wanted
 FRICTION = (0.4, 1.5)  # when learning
 TEST_FRICTION = (0.4, 1.0)
 PUSH = (50.0, 10.0)  # N, largest, horizontal and vertical
-_DROP = 0.5  # m, height of the base at the start
+DROP = 0.5  # m, height of the base at the start
 _THERE = 0.5  # m, from the target, on the map
 _FIRST_PUSH, _PUSH_EVERY, _PUSH_FOR = 25, 50, 10  # actions: 0.5 s, 1 s and 0.2 s
 _KEPT = (25, 200)  # actions that joystick keeps a target for, the last number excluded
@@ -55,16 +57,26 @@ class Rules:
         else it is along x all the time.
       absolute_speed: whether moving away from the target at the wanted speed is worth as much as
         moving towards it, as in the original.
+      drop: height of the base at the start (m), from that of the stand, 0.334, on; higher ones are
+        for skills that know how to land.
     """
 
     window: int = 4
     resample: bool = False
     absolute_speed: bool = False
+    drop: float = DROP
 
     def check(self) -> None:
         """Raises UsageError for a number outside its range."""
         if not 1 <= self.window <= NUM_BLOCKS:
             raise UsageError(f"rules.window must lie in 1 .. {NUM_BLOCKS}, not {self.window}")
+        check_drop(self.drop)
+
+
+def check_drop(height: float) -> None:
+    """Raises UsageError for a height (m) at which the robot would stand within the ground."""
+    if not STAND_HEIGHT <= height < math.inf:
+        raise UsageError(f"rules.drop must be at least {STAND_HEIGHT:g} m, not {height:g}")
 
 
 class Course(NamedTuple):
@@ -275,7 +287,7 @@ def _begin(key: jax.Array, rest: physics.State, task: Course, rules: Rules) -> E
     u = jax.random.uniform(drawing, (2,))
     terrain = terrains.draw(laying, kind, task.level, task.speed, rules.resample)
     angle = jnp.asarray([0.0, 0.0, 2.0 * jnp.pi]) * u[0]
-    pose = machine.stand(_DROP)
+    pose = machine.stand(rules.drop)
     turned = rotations.multiply(rotations.from_vector(angle), pose.quaternion)
     state = machine.state_of(rest, pose._replace(quaternion=turned))
     distance = going(terrain.target, state).distance
@@ -317,8 +329,8 @@ def playground(mechanics: Mechanics = MECHANICS, rules: Rules | None = None) -> 
 
     Actions are those of the joints, see :func:`machine.act`. Observations are "body" [135],
     "height" [325] and "depth" [325], both grids [25, 13] row by row, "rays" [128] and "target" [3].
-    Episodes begin with the robot 0.5 m high, headed anywhere, and end with a fall and, but for the
-    joystick, at the target; they are cut off after 1000 actions. For the reward see
+    Episodes begin with the robot as high as `rules.drop`, headed anywhere, and end with a fall and,
+    but for the joystick, at the target; they are cut off after 1000 actions. For the reward see
     :func:`reward_of`, for pushes :func:`pushed`.
 
     differs: the joystick's first target is 100 m away as all others, not 8 m; perception has no

@@ -26,7 +26,6 @@ from jaxrl_suite.envs.quadruped.playground import MECHANICS
 from jaxrl_suite.physics import rotations
 
 VECTOR_SIZE = 29
-_DROP = 0.5  # m, of the base above what is below it
 _AROUND = 0.4  # m, within which of the base the feet are
 _TRIES = 8  # at a start
 
@@ -161,7 +160,7 @@ def _begin(key: jax.Array, rest: physics.State, rules: Rules, around: Blocks) ->
     def stand(place: jax.Array, yaw: jax.Array) -> physics.State:
         pose = machine.stand()
         turn = rotations.from_vector(yaw * jnp.array([0.0, 0.0, 1.0]))
-        height = perception.heights(grown, place[None]) + _DROP
+        height = perception.heights(grown, place[None]) + rules.drop
         return machine.state_of(
             rest,
             pose._replace(

@@ -88,12 +88,15 @@ class Command:
       by: what its policy puts out: a code, a latent of any value for the decoder, or, without any
         skills, actions.
       frozen: the decoder and the codebook stay as they are.
+      prior: a code's logit is added to that of the skills' prior: it begins with what the skills do
+        by themselves, and learns where to depart from that.
       hold: steps that a code is kept.
       top: codes that it may choose from, those that the skills' prior finds likeliest; 0 for all.
     """
 
     by: Literal["codes", "latent", "actions"] = "codes"
     frozen: bool = True
+    prior: bool = False
     hold: int = 1
     top: int = 0
 
@@ -108,6 +111,8 @@ class Command:
             )
         if self.hold < 1 or (self.hold > 1 and self.by != "codes"):
             raise UsageError(f"command.hold must be at least 1, and 1 without codes: {self.hold}")
+        if self.prior and self.by != "codes":
+            raise UsageError(f"command.prior is of codes; with command.by {self.by} leave it out")
         if not 0 <= self.top <= networks.num_codes:
             raise UsageError(
                 f"command.top must lie in 0 .. {networks.num_codes}, the codes, not {self.top}"
@@ -187,7 +192,9 @@ class Config:
         self.networks.check()
         if self.level != "pmc":
             self.command.check(self.networks)
-        if self.level == "distil" and self.command != Command(top=self.command.top):
+        if self.level == "distil" and self.command != Command(
+            prior=self.command.prior, top=self.command.top
+        ):
             raise UsageError(
                 "only policies that choose a code in every step, for a frozen decoder, can be "
                 f"distilled, not {self.command}"

@@ -75,13 +75,17 @@ def decoding(weights: dict, frozen: Params) -> dict:
 def code_logits(
     config: Config, nets: Nets, frozen: Params, logits: jax.Array, body: jax.Array
 ) -> jax.Array:
-    """With the codes that the skills' prior finds unlikely shut out, if so configured."""
-    top = config.command.top
-    if not top:
+    """Logits [..., K] as the skills' prior has a say in them, if so configured."""
+    command = config.command
+    if not (command.top or command.prior):
         return logits
     likely = nets.skills.prior.apply({"params": frozen.weights["prior"]}, body)
-    least = jax.lax.top_k(likely, top)[0][..., -1:]
-    return jnp.where(likely >= least, logits, _UNLIKELY)
+    if command.prior:
+        logits = logits + likely
+    if command.top:
+        least = jax.lax.top_k(likely, command.top)[0][..., -1:]
+        logits = jnp.where(likely >= least, logits, _UNLIKELY)
+    return logits
 
 
 def motion_of(
