@@ -4,8 +4,9 @@ python -m experiments.han2024.tracking.sweep      (about 75 minutes, one process
 
 Every method learns as the preset `quick` does, from the clips that ship of six kinds of gaits and
 their mirror images. Before, and after each quarter of it, it follows clips of every kind without
-noise, 16 episodes of at most 5 s each. At the end robots also move without a clip to follow, by latents from a prior, for 5 s: codes from the learned prior or all alike, normal latents
-from N(0, 1) or following each other.
+noise, 16 episodes of at most 5 s each. At the end robots also move without a clip to follow, by
+latents from a prior, for 5 s: codes from the learned prior or all alike, normal latents from
+N(0, 1) or following each other.
 """
 
 import dataclasses
