@@ -133,6 +133,7 @@ def test_games_are_cut_off_at_the_limit():
         ({"flag_distance": -0.3}, "rules.flag_distance must lie in 0 .. 1 m, not -0.3"),
         ({"flag_distance": np.nan}, "rules.flag_distance must lie in 0 .. 1 m, not nan"),
         ({"time_limit": 0}, "rules.time_limit must be at least 1 action, not 0"),
+        ({"drop": 0.0}, "rules.drop must be at least 0.334 m, not 0"),
         ({"speed": (3.0, 0.5)}, "rules.speed must be .* above 0, not 3, 0.5"),
         ({"friction": (0.0, 1.0)}, "rules.friction must be .* above 0, not 0, 1"),
     ],

@@ -285,6 +285,10 @@ def test_joystick_changes_its_target_only_when_told_to():
         (lambda: course({"hurdle": 1.0}, push=(-1.0, 1.0)), "push must be"),
         (lambda: playground.playground(rules=Rules(window=0)), "rules.window must lie in 1 .. 32"),
         (
+            lambda: playground.playground(rules=Rules(drop=0.3)),
+            "rules.drop must be at least 0.334 m",
+        ),
+        (
             lambda: playground.playground(dataclasses.replace(playground.MECHANICS, backend="mjx")),
             "no obstacles",
         ),
@@ -293,6 +297,12 @@ def test_joystick_changes_its_target_only_when_told_to():
 def test_bad_settings_are_refused(make, says):
     with pytest.raises(UsageError, match=says):
         make()
+
+
+def test_episodes_start_as_high_as_the_rules_say():
+    env = playground.playground(rules=Rules(drop=robot.STAND_HEIGHT))
+    episode, _ = env.reset(jax.random.key(0), course({"hurdle": 1.0}))
+    np.testing.assert_allclose(episode.state.q[:3], [0, 0, robot.STAND_HEIGHT], atol=1e-7)
 
 
 def test_shares_are_those_of_the_kinds():

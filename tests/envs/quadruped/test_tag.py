@@ -139,6 +139,12 @@ def test_swapping_the_robots_swaps_all_that_comes_of_it():
     assert told.reward[:4].tolist() == [[0, 0], [-1, 1], [-1, 1], [-1, 1]]
 
 
+def test_games_begin_as_high_as_the_rules_say():
+    env = tag.tag(rules=Rules(drop=robot.STAND_HEIGHT))
+    game, _ = env.reset(jax.random.key(0))
+    np.testing.assert_allclose(game.states.q[:, 2], robot.STAND_HEIGHT, rtol=1e-6)
+
+
 def test_games_begin_anywhere_but_decided():
     drawn = [jax.device_get(begun(seed)) for seed in range(40)]
     games = jax.tree.map(lambda *x: np.concatenate(x), *[x[0] for x in drawn])

@@ -65,7 +65,7 @@ def commands(*fast, **slow):
 
 HELD = Command(hold=3, top=3)
 OTHERS = {
-    "unfrozen": Command(frozen=False, hold=2),
+    "unfrozen": Command(frozen=False, prior=True, hold=2),
     "latent": Command(by="latent"),
     "actions": Command(by="actions"),
     "unfrozen_latent": Command(by="latent", frozen=False),
@@ -136,6 +136,21 @@ def test_codes_that_the_prior_finds_unlikely_are_shut_out():
     config = of(Command(top=3))
     left = epmc.code_logits(config, epmc.nets_of(config), params.frozen, logits, body)
     assert ((jax.nn.softmax(left) > 0).sum(-1) == 3).all()
+
+
+def test_by_the_prior_a_policy_without_a_wish_is_the_prior():
+    params, _, played = acted(HELD)
+    nets = pmc.nets_of(SMALL.networks)
+    body = seen(params, played.observation)
+    likely = nets.prior.apply({"params": params.frozen.weights["prior"]}, body)
+    assert np.asarray(likely).std() > 0.01
+    config = of(Command(prior=True))
+    wish = jnp.zeros((1, 1, 8)).at[..., 2].set(1.5)
+    for wished in (jnp.zeros((1, 1, 8)), wish):
+        told = epmc.choices(config, epmc.nets_of(config), {}, params.frozen, wished, body)
+        odds = jax.nn.softmax(likely) * jnp.exp(wished)  # by Bayes' rule
+        odds = odds / odds.sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(jax.nn.softmax(told.logits), odds, rtol=1e-5)
 
 
 def test_the_decoder_is_told_the_code():

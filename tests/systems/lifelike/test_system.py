@@ -107,6 +107,7 @@ def test_what_is_followed_badly_is_begun_more_often():
         ),
         ({"level": "epmc", "command": Command(top=9)}, "command.top must lie in 0 .. 8"),
         ({"level": "epmc", "command": Command(hold=0)}, "command.hold must be at least 1"),
+        ({"level": "epmc", "command": Command(by="latent", prior=True)}, "prior is of codes"),
     ],
 )
 def test_settings_that_no_program_can_be_made_of_are_refused(changes, said):
