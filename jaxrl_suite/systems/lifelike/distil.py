@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.sharding import PartitionSpec
 
 from jaxrl_suite.core import DATA_AXIS, Learner, Metrics, Source
@@ -19,10 +18,9 @@ from jaxrl_suite.ops.distributions import Categorical
 from jaxrl_suite.systems.lifelike import epmc
 from jaxrl_suite.systems.lifelike.acting import choose
 from jaxrl_suite.systems.lifelike.config import Config, Hyper
-from jaxrl_suite.systems.lifelike.ppo import LearnerState, Params
+from jaxrl_suite.systems.lifelike.ppo import ADAM, LearnerState, Params, epochs
 
 PyTree = Any
-_ADAM = optax.scale_by_adam(eps=1e-5)
 
 
 class Experts(NamedTuple):
@@ -152,7 +150,7 @@ def learner(config: Config, frozen: Params) -> Learner:
         params = policy.init(fresh, hyper, frozen)
         params = params._replace(weights={"policy": params.weights["policy"]})
         zero = jnp.zeros((), jnp.int32)
-        return LearnerState(params, _ADAM.init(params.weights), hyper, key, zero)
+        return LearnerState(params, ADAM.init(params.weights), hyper, key, zero)
 
     def loss(weights: dict, params: Params, part: Taught) -> tuple[jax.Array, Metrics]:
         seen = epmc.with_body(params.frozen, part.observation)
@@ -164,26 +162,13 @@ def learner(config: Config, frozen: Params) -> Learner:
 
     def update(state: LearnerState, taught: Taught) -> tuple[LearnerState, Metrics]:
         hyper, params = state.hyper, state.params
-
-        def one(carry: tuple, columns: jax.Array) -> tuple[tuple, Metrics]:
-            weights, optimiser = carry
-            part = jax.tree.map(lambda x: x[:, columns], taught._replace(memory=(), outcomes=()))
-            part = part._replace(memory=jax.tree.map(lambda x: x[columns], taught.memory))
-            gradient, told = jax.grad(loss, has_aux=True)(weights, params, part)
-            change, optimiser = _ADAM.update(gradient, optimiser)
-            weights = jax.tree.map(lambda p, c: p - hyper.learning_rate * c, weights, change)
-            return (weights, optimiser), told
-
         key, drawing = jax.random.split(state.key)
-        keys = jax.random.split(drawing, config.epochs)
-        orders = jax.vmap(lambda k: jax.random.permutation(k, config.num_envs))(keys)
-        orders = orders.reshape(config.epochs * config.minibatches, -1)
-        (weights, optimiser), told = jax.lax.scan(one, (params.weights, state.optimiser), orders)
+        apart = lambda weights, part: loss(weights, params, part)  # noqa: E731
+        rows = taught._replace(outcomes=())
+        weights, optimiser, told = epochs(config, state, rows, apart, drawing)
         ended = jnp.sum(taught.ended)
         mean = lambda x: jnp.nansum(x) / jnp.where(ended > 0, ended, jnp.nan)  # noqa: E731
-        metrics = jax.tree.map(jnp.mean, told) | {
-            name: mean(x) for name, x in taught.outcomes.items()
-        }
+        metrics = told | {name: mean(x) for name, x in taught.outcomes.items()}
         params = params._replace(weights=weights)
         after = LearnerState(params, optimiser, hyper, key, state.updates + 1)
         metrics |= {"reward": jnp.mean(taught.reward), "episodes": ended.astype(jnp.float32)}

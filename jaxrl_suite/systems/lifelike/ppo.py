@@ -21,7 +21,7 @@ from jaxrl_suite.systems.lifelike.config import Config, Hyper
 from jaxrl_suite.systems.lifelike.metrics import of_codes
 
 PyTree = Any
-_ADAM = optax.scale_by_adam(eps=1e-5)
+ADAM = optax.scale_by_adam(eps=1e-5)
 
 
 class Params(NamedTuple):
@@ -224,7 +224,7 @@ def learner(config: Config, policy: Policy, frozen: PyTree = ()) -> Learner:
         hyper = jax.tree.map(jnp.asarray, hyper)
         params = policy.init(fresh, hyper, frozen)
         zero = jnp.zeros((), jnp.int32)
-        return LearnerState(params, _ADAM.init(params.weights), hyper, key, zero)
+        return LearnerState(params, ADAM.init(params.weights), hyper, key, zero)
 
     def update(state: LearnerState, played: Played) -> tuple[LearnerState, Metrics]:
         hyper, params = state.hyper, state.params
@@ -244,7 +244,8 @@ def learner(config: Config, policy: Policy, frozen: PyTree = ()) -> Learner:
             (target - returns.mean) / jnp.sqrt(returns.variance),
         )
         key, learning, settling = jax.random.split(state.key, 3)
-        weights, optimiser, told = _epochs(config, policy, state, rows, learning)
+        judged = lambda weights, rows: loss(policy, hyper, params, weights, rows)  # noqa: E731
+        weights, optimiser, told = epochs(config, state, rows, judged, learning)
         params = policy.settle(
             params._replace(weights=weights), hyper, seen, state.updates == 0, settling
         )
@@ -260,30 +261,43 @@ def learner(config: Config, policy: Policy, frozen: PyTree = ()) -> Learner:
     return Learner(init, update)
 
 
-def _epochs(
-    config: Config, policy: Policy, state: LearnerState, rows: Rows, key: jax.Array
+def epochs(
+    config: Config,
+    state: LearnerState,
+    rows: PyTree,
+    loss: Callable[[PyTree, PyTree], tuple[jax.Array, Metrics]],
+    key: jax.Array,
 ) -> tuple[PyTree, PyTree, Metrics]:
-    """Passes over the rows, in minibatches of whole sequences."""
-    hyper, params = state.hyper, state.params
+    """Passes over an update's rows, in minibatches of whole sequences.
+
+    Args:
+      config: has the numbers of passes and of minibatches.
+      state: of the learner.
+      rows: leaves [T, N, ...], but for the field `memory`, leaves [N, ...].
+      loss: ``(weights, rows of n environments) -> (loss, metrics)``.
+      key: of the order of environments.
+
+    Returns:
+      Weights, the optimiser's state, and means of metrics.
+    """
+    hyper = state.hyper
 
     def update(carry: tuple, columns: jax.Array) -> tuple[tuple, Metrics]:
         weights, optimiser = carry
         part = jax.tree.map(lambda x: x[:, columns], rows._replace(memory=()))
         part = part._replace(memory=jax.tree.map(lambda x: x[columns], rows.memory))
-        gradient, told = jax.grad(loss, argnums=3, has_aux=True)(
-            policy, hyper, params, weights, part
-        )
+        gradient, told = jax.grad(loss, has_aux=True)(weights, part)
         norm = optax.tree.norm(gradient)
         scale = hyper.norm / jnp.maximum(norm, hyper.norm)
         gradient = jax.tree.map(lambda g: scale * g, gradient)
-        change, optimiser = _ADAM.update(gradient, optimiser)
+        change, optimiser = ADAM.update(gradient, optimiser)
         weights = jax.tree.map(lambda p, c: p - hyper.learning_rate * c, weights, change)
         return (weights, optimiser), told | {"gradient_norm": norm}
 
     keys = jax.random.split(key, config.epochs)
     orders = jax.vmap(lambda k: jax.random.permutation(k, config.num_envs))(keys)
     orders = orders.reshape(config.epochs * config.minibatches, -1)
-    begin = params.weights, state.optimiser
+    begin = state.params.weights, state.optimiser
     (weights, optimiser), told = jax.lax.scan(update, begin, orders)
     return weights, optimiser, jax.tree.map(jnp.mean, told)
 

@@ -145,7 +145,7 @@ def learning():
 
 def learner_state(params, rate):
     hyper = jax.tree.map(jnp.asarray, HYPER._replace(learning_rate=rate))
-    optimiser = distil._ADAM.init(params.weights)
+    optimiser = ppo.ADAM.init(params.weights)
     zero = jnp.zeros((), jnp.int32)
     return ppo.LearnerState(params, optimiser, hyper, jax.random.key(0), zero)
 

@@ -227,7 +227,7 @@ def test_all_learn_what_they_may_and_skills_stay_bit_for_bit(command):
     params, _, played = acted(command)
     learner = ppo.learner(of(command), epmc.policy(of(command)), params.frozen)
     hyper = jax.tree.map(jnp.asarray, HYPER._replace(learning_rate=1e-2, entropy=0.01))
-    optimiser, zero = ppo._ADAM.init(params.weights), jnp.zeros((), jnp.int32)
+    optimiser, zero = ppo.ADAM.init(params.weights), jnp.zeros((), jnp.int32)
     before = ppo.LearnerState(params, optimiser, hyper, jax.random.key(0), zero)
     after, told = jax.jit(learner.update)(before, played)
     same(after.params.frozen, params.frozen)
