@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxrl_suite.core import fuse, train
 from jaxrl_suite.envs.quadruped import playground
 from jaxrl_suite.ops import running
 from jaxrl_suite.systems.lifelike import Command, Networks, acting, curriculum, epmc, pmc, ppo
@@ -242,3 +243,29 @@ def test_all_learn_what_they_may_and_skills_stay_bit_for_bit(command):
     assert float(after.params.returns.count) > float(params.returns.count)
     assert np.isfinite(flat(told)).all()
     assert ("perplexity" in told) == (command.by == "codes")
+
+
+def test_the_code_that_pays_is_found():
+    """The decoder's first number is the reward; of the codes one pays most, whatever is sensed."""
+    config = dataclasses.replace(SMALL, num_envs=64, num_steps=16, epochs=4, minibatches=4)
+    policy, frozen = epmc.policy(config), probes.skills(SMALL)
+    schedule = curriculum.climbing(playground.course({"hurdle": 1.0}))
+    hyper = HYPER._replace(learning_rate=3e-3, discount=0.9)
+    system = fuse(
+        ppo.learner(config, policy, frozen),
+        acting.source(probes.roaming(), policy, config, schedule),
+        hyper=hyper,
+        evaluate=None,
+        frames_per_update=config.frames_per_update,
+    )
+    state = jax.jit(system.init)(jax.random.key(0))
+    _, told = jax.jit(train(system, 30))(state)
+    bodies = probes.told(playground.SIZES, 256)["body"]
+    nets, weights = pmc.nets_of(config.networks), frozen.weights
+    body = running.normalised(frozen.inputs["body"], bodies, 5.0)
+    each = [jnp.broadcast_to(code, (256, code.size)) for code in weights["codebook"]]
+    pays = np.stack([pmc.decode(nets, weights, body, code).mean[:, 0] for code in each])
+    best, even = pays.mean(axis=1).max(), pays.mean()
+    assert best - even > 0.3
+    assert told["reward"][0] < even + 0.3 * (best - even)
+    assert told["reward"][-5:].mean() > even + 0.9 * (best - even)
