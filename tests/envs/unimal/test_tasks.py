@@ -294,14 +294,16 @@ def test_push_box_incline() -> None:
     goal = np.asarray(begun.task.drawn.goal)
     np.testing.assert_allclose(goal, [[35, 0, 35.4 * slope + 0.11]] * BODIES, atol=1e-4)
     play(make, begun, 10)
-    state = begun
+    # The body in the air: while one goes down on the slope, the solver's few iterations leave
+    # forces on the box, and it may be thrown, 8 m away from the body, too.
+    state = moved(begun, {2: HIGH})
     for _ in range(40):
         state, _ = still(make, state)
     # It does not slide down: 0.7 is more than tan(10 degrees).
     box = np.asarray(state.physics.box_q[:, 0])
     np.testing.assert_allclose(box[:, :2], place[:, :2], atol=0.2)
     turn = [np.degrees(np.arccos(rotation(q)[2, 2])) for q in box[:, 3:]]
-    np.testing.assert_allclose(turn, 10, atol=5)
+    np.testing.assert_allclose(turn, 10, atol=0.5)
     far = np.linalg.norm(box[:, :2] - place[:, :2], axis=1) / COS
     np.testing.assert_allclose(metric(make, state), far, atol=1e-4)
     # The margin is 0.5 m, on the map.
