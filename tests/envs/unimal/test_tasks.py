@@ -294,8 +294,8 @@ def test_push_box_incline() -> None:
     goal = np.asarray(begun.task.drawn.goal)
     np.testing.assert_allclose(goal, [[35, 0, 35.4 * slope + 0.11]] * BODIES, atol=1e-4)
     play(make, begun, 10)
-    # The body in the air: while one goes down on the slope, the solver's few iterations leave
-    # forces on the box, and it may be thrown, 8 m away from the body, too.
+    # The body in the air: while one goes down on the slope, the box may be thrown, 8 m away from
+    # it, too, most likely by forces that the solver's few iterations leave.
     state = moved(begun, {2: HIGH})
     for _ in range(40):
         state, _ = still(make, state)
