@@ -114,6 +114,17 @@ def values(rows: Sequence[Row], field: str) -> list:
     return list(dict.fromkeys(row[field] for row in rows))
 
 
+def along(total: float, curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A curve [seeds, parts] of means over equal parts of a run, at where the parts end.
+
+    Args:
+      total: length of the run, for instance in actions.
+      curve: the means.
+    """
+    parts = curve.shape[1]
+    return total / parts * np.arange(1, parts + 1), curve
+
+
 def stacked(intervals: Sequence[Interval]) -> Interval:
     """Intervals of scalars as one of arrays."""
     return Interval(*np.array(intervals, float).reshape(-1, 3).T)

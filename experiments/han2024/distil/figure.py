@@ -12,7 +12,7 @@ from experiments import publish
 from experiments.han2024.distil.sweep import POLICIES, RESULTS, STUDENT, TERRAINS, UNTRAINED
 from experiments.han2024.terrain.figure import ENDLESS
 from experiments.han2024.terrain.sweep import LEVELS
-from experiments.publish import Row, plus_minus, select
+from experiments.publish import Row, along, plus_minus, select
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import mean_interval
 
@@ -45,10 +45,8 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         )
     for ax, (name, (label, title)) in zip(axes[len(LEVELS) :], CURVES.items(), strict=True):
         curve = select(rows, f"curve_{name}")
-        actions = rows[0]["actions"] / curve.shape[1] * np.arange(1, curve.shape[1] + 1)
-        figures.curves(
-            {STUDENT: (actions, curve)}, x_label="actions", y_label=label, title=title, ax=ax
-        )
+        points = along(rows[0]["actions"], curve)
+        figures.curves({STUDENT: points}, x_label="actions", y_label=label, title=title, ax=ax)
     return {"figure": figure}
 
 

@@ -18,7 +18,6 @@ from experiments.han2024.levels import SKILLS, learned, skills
 from experiments.han2024.terrain import sweep as terrain
 from experiments.han2024.terrain.sweep import TERRAINS, tested
 from experiments.results import ResultsFile, settings_of
-from jaxrl_suite.core import Preset
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import lifelike
 from jaxrl_suite.systems.lifelike import Config
@@ -29,10 +28,10 @@ STUDENT, UNTRAINED = "student", "untrained student"
 POLICIES = (*TERRAINS, STUDENT, UNTRAINED)
 EXPERT = terrain.preset_of("skills", TERRAINS[0])
 _DISTIL = lifelike.PRESETS["distil"]
-PRESET = Preset(
-    dataclasses.replace(_DISTIL.config, terrains=TERRAINS, playground=EXPERT.config.playground),
-    _DISTIL.hyper,
-    _DISTIL.num_updates,
+PRESET = _DISTIL._replace(
+    config=dataclasses.replace(
+        _DISTIL.config, terrains=TERRAINS, playground=EXPERT.config.playground
+    )
 )
 CURVES = ("kl", "agreement", "score")
 

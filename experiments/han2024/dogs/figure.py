@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import publish
 from experiments.han2024.dogs.sweep import PRESET, RESULTS
-from experiments.publish import Row, plus_minus, select, values
+from experiments.publish import Row, along, bracketed, plus_minus, select, values
 from jaxrl_suite.report import figures, style
 from jaxrl_suite.report.stats import mean_interval
 
@@ -62,10 +62,8 @@ def _codes(rows: Sequence[Row]) -> "Figure":
     figure, axes = figures.panels(len(told), columns=3, width=4.0)
     for ax, (name, label) in zip(axes, told.items(), strict=False):
         curve = select(rows, f"curve_{name}")
-        actions = rows[0]["actions"] / curve.shape[1] * np.arange(1, curve.shape[1] + 1)
-        figures.curves(
-            {name: (actions, curve)}, x_label="actions", y_label=label, title=name, ax=ax
-        )
+        points = along(rows[0]["actions"], curve)
+        figures.curves({name: points}, x_label="actions", y_label=label, title=name, ax=ax)
     return figure
 
 
@@ -75,7 +73,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
     for name, scores in _by_category(rows).items():
         gain = mean_interval(scores[:, -1] - scores[:, 0])
         cells = [plus_minus(mean_interval(scores[:, i]), ".3f") for i in (0, -1)]
-        cells.append(f"{gain.point:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+        cells.append(bracketed(gain, "+.3f"))
         body.append([name.replace("_", " "), str(counts[name]), *cells])
     head = ["", "clips", "untrained", "learned, of 1", "gain"]
     return {"numbers": publish.table(head, body)}
@@ -90,8 +88,8 @@ def finding(rows: Sequence[Row]) -> str:
         f"Score of 1, mean of {len(rows[0]['clips'])} categories, after "
         f"{rows[0]['actions']:,} actions: "
         f"{plus_minus(mean_interval(scores[:, 0]), '.3f')} untrained to "
-        f"{plus_minus(mean_interval(scores[:, -1]), '.3f')}, {gain.point:+.3f} "
-        f"[{gain.low:+.3f}, {gain.high:+.3f}]; perplexity {plus_minus(perplexity, '.1f')} of "
+        f"{plus_minus(mean_interval(scores[:, -1]), '.3f')}, "
+        f"{bracketed(gain, '+.3f')}; perplexity {plus_minus(perplexity, '.1f')} of "
         f"{PRESET.config.networks.num_codes}; {len(values(rows, 'seed'))} seeds"
     )
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from experiments import publish
 from experiments.han2024.league.sweep import METHODS, RESULTS
-from experiments.publish import Row, plus_minus, select, values
+from experiments.publish import Row, along, bracketed, plus_minus, select, values
 from jaxrl_suite.report import figures, style
-from jaxrl_suite.report.stats import Interval, mean_interval
+from jaxrl_suite.report.stats import mean_interval
 from jaxrl_suite.systems.lifelike import elo
 
 if TYPE_CHECKING:
@@ -76,12 +76,11 @@ def _overview(rows: Sequence[Row]) -> "Figure":
         ax=axes[0],
     )
     _opponents(rows, axes[1])
-    actions = rows[0]["actions"]
     for ax, (name, (label, title)) in zip(axes[2:], LEARNING.items(), strict=True):
         series = {}
         for method in METHODS:
             curve = select(rows, f"curve_{method}_{name}")
-            series[method] = (actions / curve.shape[1] * np.arange(1, curve.shape[1] + 1), curve)
+            series[method] = along(rows[0]["actions"], curve)
         figures.curves(
             series, x_label="actions", y_label=label, title=title, colours=COLOURS, ax=ax
         )
@@ -145,7 +144,7 @@ def _numbers(rows: Sequence[Row]) -> str:
             [
                 method,
                 plus_minus(mean_interval(rating[:, -1]), ".0f"),
-                _signed(gain),
+                bracketed(gain, "+.0f"),
                 plus_minus(mean_interval(wins[method])),
             ]
         )
@@ -166,17 +165,13 @@ def _games(rows: Sequence[Row]) -> str:
     return publish.table([label for label, _ in TOURNAMENT.values()], [cells])
 
 
-def _signed(gain: Interval) -> str:
-    return f"{gain.point:+.0f} [{gain.low:+.0f}, {gain.high:+.0f}]"
-
-
 def finding(rows: Sequence[Row]) -> str:
     """How much better the league's last snapshot is than that of self-play, by seed."""
     rating = _ratings(rows)
     gain = mean_interval(rating[LEAGUE][:, -1] - rating[ALONE][:, -1])
     return (
         f"Elo of the last snapshot after {rows[0]['actions']:,} actions, {LEAGUE} less {ALONE} "
-        f"of the same seed: {_signed(gain)}; {len(values(rows, 'seed'))} seeds"
+        f"of the same seed: {bracketed(gain, '+.0f')}; {len(values(rows, 'seed'))} seeds"
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from experiments.han2024.levels import SKILLS, Level, learned, summary
 from experiments.han2024.terrain import sweep as terrain
 from experiments.results import ResultsFile, settings_of
-from jaxrl_suite.core import Preset, SystemState
+from jaxrl_suite.core import SystemState
 from jaxrl_suite.envs.quadruped.tag import tag
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import lifelike
@@ -30,8 +30,7 @@ RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
 SEEDS, GAMES = 3, 8
 METHODS = {"league": True, "self-play": False}
 WALKER = terrain.preset_of("skills", "joystick")
-_TAG = lifelike.PRESETS["tag"]
-PRESET = Preset(_TAG.config, _TAG.hyper, _TAG.num_updates)
+PRESET = lifelike.PRESETS["tag"]
 SNAPSHOTS = PRESET.num_updates // PRESET.config.snapshot_every
 CURVES = ("won", "tagged", "fallen", "switches", "length")
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from experiments import publish
 from experiments.han2024.terrain.sweep import METHODS, RESULTS, TERRAINS
-from experiments.publish import Row, difference, plus_minus, select
+from experiments.publish import Row, along, bracketed, difference, plus_minus, select
 from jaxrl_suite.report import figures, style
-from jaxrl_suite.report.stats import Interval, mean_interval
+from jaxrl_suite.report.stats import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,8 +31,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         series = {}
         for method in METHODS:
             curve = select(rows, "curve_score", method=method, terrain=terrain)
-            actions = rows[0]["actions"] / curve.shape[1]
-            series[method] = (actions * np.arange(1, curve.shape[1] + 1), curve)
+            series[method] = along(rows[0]["actions"], curve)
         figures.curves(
             series,
             x_label="actions",
@@ -95,10 +94,6 @@ def _numbers(rows: Sequence[Row], terrains: Sequence[str], level: str) -> str:
     return publish.table(head[: len(body[0])], body)
 
 
-def _signed(gain: Interval) -> str:
-    return f"{gain.point:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-
-
 def finding(rows: Sequence[Row]) -> str:
     """Scores by skills and from scratch at the hardest level."""
     words = []
@@ -106,7 +101,8 @@ def finding(rows: Sequence[Row]) -> str:
         skilled, scratch = (_of(rows, "score", method, terrain) for method in (SKILLED, SCRATCH))
         words.append(
             f"{terrain} {plus_minus(mean_interval(skilled), '.3f')} and "
-            f"{plus_minus(mean_interval(scratch), '.3f')}, {_signed(difference(skilled, scratch))}"
+            f"{plus_minus(mean_interval(scratch), '.3f')}, "
+            f"{bracketed(difference(skilled, scratch), '+.3f')}"
         )
     return (
         f"Score of 1 at the hardest level after {rows[0]['actions']:,} actions, by {SKILLED} and "

@@ -10,9 +10,9 @@ import numpy as np
 
 from experiments import publish
 from experiments.han2024.tracking.sweep import METHODS, PRESET, RESULTS
-from experiments.publish import Row, difference, plus_minus, select, values
+from experiments.publish import Row, along, bracketed, difference, plus_minus, select, values
 from jaxrl_suite.report import figures, style
-from jaxrl_suite.report.stats import Interval, mean_interval
+from jaxrl_suite.report.stats import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,7 +82,7 @@ def _curves(rows: Sequence[Row]) -> "Figure":
         series = {}
         for method in coded:
             curve = select(rows, f"curve_{name}", method=method)
-            series[method] = (actions / curve.shape[1] * np.arange(1, curve.shape[1] + 1), curve)
+            series[method] = along(actions, curve)
         figures.curves(series, x_label="actions", y_label=label, title=title, colours=colour, ax=ax)
     return figure
 
@@ -101,14 +101,10 @@ def _kinds(rows: Sequence[Row]) -> "Figure":
         [UNTRAINED, *(method.replace(" ", "\n") for method in methods)],
         x_label="",
         y_label="kind of motion",
-        title="Score by kind of motion, 0 to 1",
+        title="Score, 0 to 1",
         subtitle=f"at the end of training; mean of {seeds} seeds",
         form=".2f",
     )
-
-
-def _signed(gain: Interval) -> str:
-    return f"{gain.point:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
 def sections(rows: Sequence[Row]) -> dict[str, str]:
@@ -121,7 +117,7 @@ def _numbers(rows: Sequence[Row]) -> str:
     for method in _methods(rows):
         cells = [
             plus_minus(mean_interval(_scores(rows, method)[:, -1]), ".3f"),
-            _signed(mean_interval(_gains(rows, method))),
+            bracketed(mean_interval(_gains(rows, method)), "+.3f"),
         ]
         for name, form in (("perplexity", ".1f"), ("used", ".2f"), ("dwell", ".2f")):
             curve = select(rows, f"curve_{name}", method=method) if method in coded else None
@@ -162,7 +158,7 @@ def finding(rows: Sequence[Row]) -> str:
     compared = ""
     if CODED in last and FREE in last:
         gain = difference(last[CODED], last[FREE])
-        compared = f"; {CODED} less {FREE} {_signed(gain)}"
+        compared = f"; {CODED} less {FREE} {bracketed(gain, '+.3f')}"
     return (
         f"Score of 1 after {rows[0]['actions']:,} actions, untrained {first.mean():.3f}: {told}"
         f"{compared}; {len(values(rows, 'seed'))} seeds"
