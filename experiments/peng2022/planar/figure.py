@@ -11,7 +11,7 @@ import numpy as np
 from experiments import publish
 from experiments.peng2022.methods import METHODS
 from experiments.peng2022.planar.sweep import HIGH, PRESET, RESULTS, SCRATCH_NAME, TASK_UPDATES
-from experiments.publish import Row, difference, plus_minus, select, values
+from experiments.publish import Row, along, difference, plus_minus, select, values
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import mean_interval
 
@@ -31,8 +31,7 @@ SHOWN = {
 
 def _curve(rows: Sequence[Row], name: str, method: str, frames: int) -> tuple:
     """Where a curve's points lie, and the curve of every seed."""
-    curve = select(rows, name, method=method)
-    return frames / curve.shape[1] * np.arange(1, curve.shape[1] + 1), curve
+    return along(frames, select(rows, name, method=method))
 
 
 def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:

@@ -6,11 +6,9 @@ python -m experiments.peng2022.skills.figure
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from experiments import publish
 from experiments.peng2022.skills.sweep import METHODS, RESULTS
-from experiments.publish import Row, difference, plus_minus, select, values
+from experiments.publish import Row, along, difference, plus_minus, select, values
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import mean_interval
 
@@ -50,8 +48,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         series = {}
         for method in _methods(rows):
             curve = select(rows, name, method=method)
-            actions = rows[0]["actions"] / curve.shape[1]
-            series[method] = (actions * np.arange(1, curve.shape[1] + 1), curve)
+            series[method] = along(rows[0]["actions"], curve)
         figures.curves(series, x_label="actions", y_label=label, title=title, ax=ax)
     return {"figure": figure}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import publish
 from experiments.peng2022.tasks.sweep import HIGH, METHODS, RESULTS, SCRATCH, SKILLED, TASKS
-from experiments.publish import Row, difference, plus_minus, select
+from experiments.publish import Row, along, difference, plus_minus, select
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import mean_interval
 
@@ -34,8 +34,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
             series = {}
             for method in METHODS:
                 curve = scale * select(rows, name, method=method, task=task)
-                actions = rows[0]["actions"] / curve.shape[1]
-                series[method] = (actions * np.arange(1, curve.shape[1] + 1), curve)
+                series[method] = along(rows[0]["actions"], curve)
             figures.curves(
                 series,
                 x_label="actions of the low level",

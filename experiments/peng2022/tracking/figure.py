@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import publish
 from experiments.peng2022.tracking.sweep import RESULTS
-from experiments.publish import Row, difference, plus_minus, select
+from experiments.publish import Row, along, difference, plus_minus, select
 from jaxrl_suite.report import figures
 from jaxrl_suite.report.stats import mean_interval
 
@@ -29,10 +29,8 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     figure, axes = figures.panels(len(SHOWN))
     for ax, (name, label, title) in zip(axes, SHOWN, strict=True):
         curve = select(rows, name)
-        actions = rows[0]["actions"] / curve.shape[1] * np.arange(1, curve.shape[1] + 1)
-        figures.curves(
-            {"walk": (actions, curve)}, x_label="actions", y_label=label, title=title, ax=ax
-        )
+        points = along(rows[0]["actions"], curve)
+        figures.curves({"walk": points}, x_label="actions", y_label=label, title=title, ax=ax)
     return {"figure": figure}
 
 
