@@ -44,8 +44,8 @@ def linked(directory: Path) -> Path:
 
 
 def config_of(directory: Path) -> Config:
-    """The preset's, of these clips."""
-    return dataclasses.replace(PRESET.config, motion_dir=str(linked(directory)))
+    """The preset's, of all of these clips."""
+    return dataclasses.replace(PRESET.config, clips=(), motion_dir=str(linked(directory)))
 
 
 def row_of(config: Config, seed: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from jaxrl_suite.ops import running
 from jaxrl_suite.ops.distributions import Categorical, DiagonalNormal
 from jaxrl_suite.systems.lifelike import pmc
 from jaxrl_suite.systems.lifelike.config import Config, Hyper
-from jaxrl_suite.systems.lifelike.ppo import Acted, Judged, Params, Policy
+from jaxrl_suite.systems.lifelike.ppo import Acted, Judged, Params, Policy, no_returns
 
 _UNLIKELY = -1e9  # logit of a code that may not be chosen
 
@@ -173,7 +173,7 @@ def policy(config: Config) -> Policy:
 
     def init(key: jax.Array, hyper: Hyper, frozen: Params) -> Params:
         weights = _fresh_weights(config, nets, hyper, frozen, key)
-        return Params(weights, {}, running.start(), (), frozen)
+        return Params(weights, {}, no_returns(), (), frozen)
 
     def memory(n: int) -> Memory:
         zero = jnp.zeros(n, jnp.int32)

@@ -153,6 +153,15 @@ def shown(
     }
 
 
+def no_returns() -> running.Running:
+    """The normaliser of returns before any: without spread, so that values begin as 0.
+
+    Rewards of the upper levels are 1/1000 and less. Beside a spread of 1 they would be lost in what
+    a network says that knows nothing, for as long as that counts in the statistics.
+    """
+    return running.start()._replace(variance=jnp.zeros(()))
+
+
 def worth(returns: running.Running, value: jax.Array) -> jax.Array:
     """A network's value as a sum of discounted rewards."""
     return returns.mean + jnp.sqrt(returns.variance) * value
@@ -241,7 +250,7 @@ def learner(config: Config, policy: Policy, frozen: PyTree = ()) -> Learner:
             played.noise,
             played.log_prob,
             (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8),
-            (target - returns.mean) / jnp.sqrt(returns.variance),
+            (target - returns.mean) / jnp.sqrt(returns.variance + 1e-8),
         )
         key, learning, settling = jax.random.split(state.key, 3)
         judged = lambda weights, rows: loss(policy, hyper, params, weights, rows)  # noqa: E731

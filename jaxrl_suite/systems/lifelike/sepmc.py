@@ -11,11 +11,10 @@ import jax.numpy as jnp
 from jaxrl_suite.envs.quadruped.tag import SIZES, command
 from jaxrl_suite.nets.layer_norm_lstm import Carry, blank
 from jaxrl_suite.nets.strategic import StrategicPolicy, StrategicValue
-from jaxrl_suite.ops import running
 from jaxrl_suite.ops.distributions import DiagonalNormal
 from jaxrl_suite.systems.lifelike import epmc
 from jaxrl_suite.systems.lifelike.config import Config, Hyper
-from jaxrl_suite.systems.lifelike.ppo import Acted, Judged, Params, Policy
+from jaxrl_suite.systems.lifelike.ppo import Acted, Judged, Params, Policy, no_returns
 
 PyTree = Any
 
@@ -83,7 +82,7 @@ def policy(config: Config) -> Policy:
             # One for all, and 0 at first: headings are drawn from all around.
             "log_std": jnp.zeros(()),
         }
-        return Params(weights, {}, running.start(), (), frozen)
+        return Params(weights, {}, no_returns(), (), frozen)
 
     def memory(n: int) -> Memory:
         walking = epmc.policy(config).memory(n)
