@@ -173,7 +173,10 @@ def _kinds(loaded: Loaded, count: int, key: jax.Array) -> dict[str, dict[str, np
             return lifelike.scores(told)
     else:
         env = playground.playground(config.mechanics, config.playground)
-        kinds = {kind: lifelike.calm_course((kind,), 1.0) for kind in config.terrains}
+        kinds = {
+            kind: lifelike.calm_course(dataclasses.replace(config, terrains=(kind,)))
+            for kind in config.terrains
+        }
 
         def play(state: Any, course: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
             told = lifelike.roam(config, env, state.learner.params, course, count, key)

@@ -78,7 +78,7 @@ def _following(config: lifelike.Config, state: Any, count: int, key: jax.Array) 
 
 def _crossing(config: lifelike.Config, state: Any, count: int, key: jax.Array) -> list[Recording]:
     env = playground.playground(config.mechanics, config.playground)
-    course = lifelike.calm_course(config.terrains, 1.0)
+    course = lifelike.calm_course(config, 1.0)
 
     @jax.jit
     def play(state: Any, key: jax.Array) -> lifelike.Roamed:

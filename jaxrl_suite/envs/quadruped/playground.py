@@ -59,15 +59,20 @@ class Rules:
         moving towards it, as in the original.
       drop: height of the base at the start (m), from that of the stand, 0.334, on; higher ones are
         for skills that know how to land.
+      aside: largest angle at the start between where the robot is headed and the target (rad); pi
+        for anywhere, as in the original.
     """
 
     window: int = 4
     resample: bool = False
     absolute_speed: bool = False
     drop: float = DROP
+    aside: float = math.pi
 
     def check(self) -> None:
         """Raises UsageError for a number outside its range."""
+        if not 0 <= self.aside <= math.pi:
+            raise UsageError(f"rules.aside must lie in 0 .. pi, not {self.aside:g}")
         if not 1 <= self.window <= NUM_BLOCKS:
             raise UsageError(f"rules.window must lie in 1 .. {NUM_BLOCKS}, not {self.window}")
         check_drop(self.drop)
@@ -281,12 +286,12 @@ def outcomes(episode: Episode) -> dict[str, jax.Array]:
 
 
 def _begin(key: jax.Array, rest: physics.State, task: Course, rules: Rules) -> Episode:
-    """An episode: a terrain, and the robot in its stand above it, headed anywhere."""
+    """An episode: a terrain, and the robot in its stand above it."""
     choosing, laying, drawing, waiting = jax.random.split(key, 4)
     kind = jax.random.categorical(choosing, jnp.log(task.share))
     u = jax.random.uniform(drawing, (2,))
     terrain = terrains.draw(laying, kind, task.level, task.speed, rules.resample)
-    angle = jnp.asarray([0.0, 0.0, 2.0 * jnp.pi]) * u[0]
+    angle = jnp.asarray([0.0, 0.0, rules.aside]) * (2.0 * u[0] - 1.0)
     pose = machine.stand(rules.drop)
     turned = rotations.multiply(rotations.from_vector(angle), pose.quaternion)
     state = machine.state_of(rest, pose._replace(quaternion=turned))
@@ -329,9 +334,9 @@ def playground(mechanics: Mechanics = MECHANICS, rules: Rules | None = None) -> 
 
     Actions are those of the joints, see :func:`machine.act`. Observations are "body" [135],
     "height" [325] and "depth" [325], both grids [25, 13] row by row, "rays" [128] and "target" [3].
-    Episodes begin with the robot as high as `rules.drop`, headed anywhere, and end with a fall and,
-    but for the joystick, at the target; they are cut off after 1000 actions. For the reward see
-    :func:`reward_of`, for pushes :func:`pushed`.
+    Episodes begin with the robot as high as `rules.drop`, headed as `rules.aside` says, and end
+    with a fall and, but for the joystick, at the target; they are cut off after 1000 actions. For
+    the reward see :func:`reward_of`, for pushes :func:`pushed`.
 
     differs: the joystick's first target is 100 m away as all others, not 8 m; perception has no
     bias of place, yaw and height, which the original can draw for an episode.

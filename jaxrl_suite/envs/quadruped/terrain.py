@@ -102,14 +102,14 @@ def _slots(kind: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _hurdle(u: jax.Array, level: jax.Array) -> Row:
-    """0.1 m long, U(1, 3) m for each, 0.05 to 0.15 m high; at level 0 all of 0.05 m."""
+    """0.1 m long, U(1, 3) m for each, U(0.05, 0.15) m high; at level 0 a fifth of that."""
     index, room = np.arange(NUM_BLOCKS), _between(u[0], 1.0, 3.0)
     return _row(
         index,
         before=0.5 * room - 0.05,
         length=0.1,
         after=0.5 * room + 0.05,
-        high=_between(u[1], 0.05, _between(level, 0.05, 0.15)),
+        high=_between(u[1], 0.05, 0.15) * _between(level, 0.2, 1.0),
     )
 
 

@@ -9,6 +9,7 @@ import jax
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.envs.quadruped.game import Rules as GameRules
 from jaxrl_suite.envs.quadruped.machine import PERIOD, Mechanics
+from jaxrl_suite.envs.quadruped.playground import SPEED
 from jaxrl_suite.envs.quadruped.playground import Rules as PlaygroundRules
 from jaxrl_suite.envs.quadruped.terrain import KINDS
 from jaxrl_suite.envs.quadruped.tracking import Rules
@@ -136,6 +137,7 @@ class Config:
       experts: runs of the environmental level that are distilled.
       command: how the environmental level commands skills.
       terrains: kinds of terrain that the environmental level meets, all alike.
+      speed: least and largest that is wanted across terrains (m/s).
       difficulty: of terrains in distillation, 0 to 1; elsewhere it moves, see Hyper.
       playground: rules of its episodes.
       game: rules of the strategic level's games.
@@ -163,6 +165,7 @@ class Config:
     experts: tuple[str, ...] = ()
     command: Command = dataclasses.field(default_factory=Command)
     terrains: tuple[str, ...] = ("hurdle",)
+    speed: tuple[float, float] = SPEED
     difficulty: float = 1.0
     playground: PlaygroundRules = dataclasses.field(default_factory=PlaygroundRules)
     game: GameRules = dataclasses.field(default_factory=GameRules)
@@ -193,17 +196,19 @@ class Config:
         if self.level != "pmc":
             self.command.check(self.networks)
         if self.level == "distil" and self.command != Command(
-            prior=self.command.prior, top=self.command.top
+            prior=self.command.prior, hold=self.command.hold, top=self.command.top
         ):
             raise UsageError(
-                "only policies that choose a code in every step, for a frozen decoder, can be "
-                f"distilled, not {self.command}"
+                "only policies that choose codes, for a frozen decoder, can be distilled, "
+                f"not {self.command}"
             )
         self.playground.check()
         self.game.check()
         legal = ", ".join(KINDS)
         if not self.terrains or set(self.terrains) - set(KINDS):
             raise UsageError(f"terrains must name kinds, not {self.terrains}; legal: {legal}")
+        if not 0 < self.speed[0] <= self.speed[1] < math.inf:
+            raise UsageError(f"speed must be (least, largest) above 0, not {self.speed}")
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")

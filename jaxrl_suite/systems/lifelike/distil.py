@@ -45,12 +45,16 @@ def experts_of(policies: list[tuple[tuple[str, ...], PyTree]]) -> Experts:
 
 
 class Taught(NamedTuple):
-    """An update's experience, [T, N, ...]; memory is of the student, [N, ...], before it."""
+    """An update's experience, [T, N, ...]; memory is of the student, [N, ...], before it.
+
+    A code is chosen where `asks` says so, and kept until it does again.
+    """
 
     observation: dict[str, jax.Array]
     fresh: jax.Array
     memory: tuple
     logits: jax.Array
+    asks: jax.Array
     reward: jax.Array
     ended: jax.Array
     outcomes: dict[str, jax.Array]
@@ -63,6 +67,7 @@ class SourceState(NamedTuple):
     memory: of the student.
     advice: memories of the experts, leaves [E, N, ...].
     led: bool [N], the expert acts in this episode.
+    code, age: int32 [N], the code that is kept, and the steps since it was chosen.
     experts: see :class:`Experts`.
     hyper: see :class:`Hyper`.
     updates: int32 [].
@@ -74,13 +79,16 @@ class SourceState(NamedTuple):
     memory: tuple
     advice: tuple
     led: jax.Array
+    code: jax.Array
+    age: jax.Array
     experts: Experts
     hyper: Hyper
     updates: jax.Array
 
 
 _ALONG = PartitionSpec(DATA_AXIS)
-SPEC = SourceState(*[_ALONG] * 4, PartitionSpec(None, DATA_AXIS), _ALONG, *[PartitionSpec()] * 3)
+_ADVICE, _WHOLE = PartitionSpec(None, DATA_AXIS), PartitionSpec()
+SPEC = SourceState(*[_ALONG] * 4, _ADVICE, *[_ALONG] * 3, *[_WHOLE] * 3)
 
 
 def source(env: ControlEnvironment, config: Config, experts: Experts, course: Course) -> Source:
@@ -96,9 +104,10 @@ def source(env: ControlEnvironment, config: Config, experts: Experts, course: Co
         count = jax.tree.leaves(experts.weights)[0].shape[0]
         advice = jax.tree.map(lambda x: jnp.stack([x] * count), blank(n, config.memory))
         none = jnp.zeros((), jnp.int32)
-        led = jnp.ones(n, bool)
+        led, still = jnp.ones(n, bool), jnp.zeros(n, jnp.int32)
         memory = blank(n, config.memory)
-        return SourceState(episode, observation, led, memory, advice, led, experts, hyper, none)
+        along = (episode, observation, led, memory, advice, led, still, still)
+        return SourceState(*along, experts, hyper, none)
 
     def sample(state: SourceState, params: Params, key: jax.Array) -> tuple[SourceState, Taught]:
         frozen, hyper = params.frozen, state.hyper
@@ -107,7 +116,7 @@ def source(env: ControlEnvironment, config: Config, experts: Experts, course: Co
         ask = jax.vmap(apply, in_axes=(0, None, None, 0))
 
         def act(carry: tuple, key: jax.Array) -> tuple[tuple, tuple]:
-            episode, observation, fresh, memory, advice, led = carry
+            episode, observation, fresh, memory, advice, led, code, age = carry
             leading, choosing, moving, stepping, again = jax.random.split(key, 5)
             led = jnp.where(fresh, jax.random.uniform(leading, (n,)) < ratio, led)
             seen = epmc.with_body(frozen, observation)
@@ -119,29 +128,32 @@ def source(env: ControlEnvironment, config: Config, experts: Experts, course: Co
             logits, own = (
                 epmc.code_logits(config, nets, frozen, x, seen["body"]) for x in (logits, own[0])
             )
-            code = Categorical(jnp.where(led[:, None], logits, own)).sample(choosing)
+            asks = fresh | (age == 0)
+            new = Categorical(jnp.where(led[:, None], logits, own)).sample(choosing)
+            code = jnp.where(asks, new, code)
+            age = (jnp.where(asks, 0, age) + 1) % config.command.hold
             motions = epmc.motion_of(config, nets, params.weights, frozen, seen["body"], code)
             after, result = step(episode, motions.sample(moving), many(stepping), course)
             ended = result.terminated | result.truncated
             outcomes = jax.tree.map(
                 lambda x: jnp.where(ended, x, jnp.nan), jax.vmap(env.outcomes)(after)
             )
-            row = (observation, fresh, logits, result.reward, ended, outcomes)
+            row = (observation, fresh, logits, asks, result.reward, ended, outcomes)
             begun = reset(many(again), course)
             episode, observation = choose(ended, begun, (after, result.observation))
-            return (episode, observation, ended, memory, advice, led), row
+            return (episode, observation, ended, memory, advice, led, code, age), row
 
-        carry = tuple(state[:6])
+        carry = tuple(state[:8])
         carry, rows = jax.lax.scan(act, carry, jax.random.split(key, config.num_steps))
-        observation, fresh, logits, reward, ended, outcomes = rows
-        taught = Taught(observation, fresh, state.memory, logits, reward, ended, outcomes)
+        observation, fresh, logits, asks, reward, ended, outcomes = rows
+        taught = Taught(observation, fresh, state.memory, logits, asks, reward, ended, outcomes)
         return SourceState(*carry, state.experts, hyper, state.updates + 1), taught
 
     return Source(init, sample, SPEC)
 
 
 def learner(config: Config, frozen: Params) -> Learner:
-    """The student of experts: KL(student || expert) over the codes, in sequences."""
+    """The student of experts: KL(student || expert) over the codes where one is chosen."""
     nets, policy = epmc.nets_of(config), epmc.policy(config)
 
     def init(key: jax.Array, hyper: Hyper) -> LearnerState:
@@ -156,9 +168,12 @@ def learner(config: Config, frozen: Params) -> Learner:
         seen = epmc.with_body(params.frozen, part.observation)
         _, out = nets.policy.apply({"params": weights["policy"]}, seen, part.fresh, part.memory)
         own = Categorical(epmc.code_logits(config, nets, params.frozen, out, seen["body"]))
-        apart = jnp.mean(own.kl(Categorical(part.logits)))
+        # What an expert would choose where nothing is chosen it has never learned.
+        count = jnp.maximum(jnp.sum(part.asks), 1)
+        asked = lambda x: jnp.sum(jnp.where(part.asks, x, 0.0)) / count  # noqa: E731
+        apart = asked(own.kl(Categorical(part.logits)))
         alike = jnp.argmax(own.logits, axis=-1) == jnp.argmax(part.logits, axis=-1)
-        return apart, {"kl": apart, "agreement": jnp.mean(alike)}
+        return apart, {"kl": apart, "agreement": asked(alike)}
 
     def update(state: LearnerState, taught: Taught) -> tuple[LearnerState, Metrics]:
         hyper, params = state.hyper, state.params

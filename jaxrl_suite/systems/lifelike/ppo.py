@@ -22,6 +22,7 @@ from jaxrl_suite.systems.lifelike.metrics import of_codes
 
 PyTree = Any
 ADAM = optax.scale_by_adam(eps=1e-5)
+_LEAST = 1e-12  # variance of returns that are all alike, as before a game has been won
 
 
 class Params(NamedTuple):
@@ -250,7 +251,7 @@ def learner(config: Config, policy: Policy, frozen: PyTree = ()) -> Learner:
             played.noise,
             played.log_prob,
             (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8),
-            (target - returns.mean) / jnp.sqrt(returns.variance + 1e-8),
+            (target - returns.mean) / jnp.sqrt(returns.variance + _LEAST),
         )
         key, learning, settling = jax.random.split(state.key, 3)
         judged = lambda weights, rows: loss(policy, hyper, params, weights, rows)  # noqa: E731

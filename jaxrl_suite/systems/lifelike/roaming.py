@@ -35,10 +35,13 @@ class Roamed(NamedTuple):
     seen: PyTree
 
 
-def calm_course(terrains: tuple[str, ...], level: float | jax.Array = 1.0) -> Course:
-    """Of the kinds of a configuration, all alike, on the test's ground and without pushes."""
+def calm_course(config: Config, level: float | jax.Array = 1.0) -> Course:
+    """A configuration's, on the test's ground and without pushes."""
     course = playground.course(
-        dict.fromkeys(terrains, 1.0), friction=playground.TEST_FRICTION, push=(0.0, 0.0)
+        dict.fromkeys(config.terrains, 1.0),
+        speed=config.speed,
+        friction=playground.TEST_FRICTION,
+        push=(0.0, 0.0),
     )
     return course._replace(level=jnp.asarray(level, jnp.float32))
 
@@ -80,7 +83,7 @@ def evaluate(
     config: Config, env: ControlEnvironment, params: Params, level: jax.Array, key: jax.Array
 ) -> Metrics:
     """Means of episodes at a level, and the level."""
-    course = calm_course(config.terrains, level)
+    course = calm_course(config, level)
     told = roam(config, env, params, course, config.eval_episodes, key)
     means = {name: jnp.mean(x) for name, x in told.outcomes.items()}
     return means | {"level": level}

@@ -113,7 +113,7 @@ def _primitive(config: Config, hyper: Hyper) -> System:
 def _environmental(config: Config, hyper: Hyper, frozen: Params) -> System:
     env = playground.playground(config.mechanics, config.playground)
     policy = epmc.policy(config)
-    course = playground.course(dict.fromkeys(config.terrains, 1.0))
+    course = playground.course(dict.fromkeys(config.terrains, 1.0), speed=config.speed)
 
     def evaluate(state: SystemState, key: jax.Array) -> Metrics:
         level = state.source.table.level
@@ -140,7 +140,9 @@ def _distilling(
         raise UsageError(f"no expert has learned {unknown[0]!r}; legal: {', '.join(sorted(known))}")
     stacked = distil.experts_of([tuple(expert) for expert in experts])
     env = playground.playground(config.mechanics, config.playground)
-    course = playground.course(dict.fromkeys(config.terrains, 1.0), level=config.difficulty)
+    course = playground.course(
+        dict.fromkeys(config.terrains, 1.0), level=config.difficulty, speed=config.speed
+    )
 
     def evaluate(state: SystemState, key: jax.Array) -> Metrics:
         return roaming.evaluate(config, env, state.learner.params, course.level, key)

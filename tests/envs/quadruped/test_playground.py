@@ -69,6 +69,16 @@ def test_episodes_start_in_the_stand_above_the_ground_headed_anywhere():
         assert np.mean(values < (low + high) / 2) == pytest.approx(0.5, abs=0.15)
 
 
+def test_robots_may_begin_headed_about_where_they_are_to_go():
+    env = playground.playground(rules=Rules(aside=0.5))
+    reset = jax.jit(jax.vmap(env.reset, in_axes=(0, None)))
+    episode, _ = reset(jax.random.split(jax.random.key(0), 256), mixed())
+    yaw = np.asarray(jax.vmap(perception.yaw)(episode.state))
+    assert -0.5 - 1e-5 <= yaw.min() < -0.45
+    assert 0.45 < yaw.max() <= 0.5 + 1e-5
+    assert np.mean(yaw < 0) == pytest.approx(0.5, abs=0.15)
+
+
 def test_rewards_by_hand():
     joystick, hurdle = made(kind="joystick", speed=1.5), made(speed=1.5)
     of = lambda *x: Going(*map(jnp.asarray, x))  # noqa: E731
@@ -283,6 +293,7 @@ def test_joystick_changes_its_target_only_when_told_to():
         (lambda: course({"hurdle": 1.0}, speed=(2.0, 1.0)), "speed must be"),
         (lambda: course({"hurdle": 1.0}, friction=(0.0, 1.0)), "friction must be"),
         (lambda: course({"hurdle": 1.0}, push=(-1.0, 1.0)), "push must be"),
+        (lambda: playground.playground(rules=Rules(aside=4.0)), "rules.aside must lie in 0 .. pi"),
         (lambda: playground.playground(rules=Rules(window=0)), "rules.window must lie in 1 .. 32"),
         (
             lambda: playground.playground(rules=Rules(drop=0.3)),

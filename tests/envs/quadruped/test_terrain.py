@@ -104,6 +104,7 @@ def test_hurdles():
             end += room + 0.1
         ends.append(target)
     spread(np.array(heights), 0.05, 0.15)
+    spread(np.concatenate([row[:, 3] for row, _ in rows("hurdle", 0.0)]), 0.01, 0.03)
     assert 2 <= min(counts) < 4
     assert 16 < max(counts) <= 18
     assert max(ends) <= 9 * 3.1 + 1

@@ -43,11 +43,12 @@ def taught(teacher):
 
 
 @functools.cache
-def compiled():
+def compiled(hold=1):
     """``init`` and ``sample`` of the source with two experts."""
+    config = dataclasses.replace(CONFIG, command=Command(hold=hold))
     experts = distil.experts_of([(("hurdle",), liking(WALKS, 4)), (("creep",), liking(CREEPS, 5))])
     course = playground.course({"hurdle": 1.0, "creep": 1.0})
-    source = distil.source(probes.roaming(), CONFIG, experts, course)
+    source = distil.source(probes.roaming(), config, experts, course)
     return jax.jit(source.init), jax.jit(source.sample)
 
 
@@ -137,6 +138,37 @@ def test_experts_act_less_often_from_update_to_update():
     assert not state.led.any()
 
 
+@pytest.mark.parametrize("teacher", [0.0, 1.0])
+def test_a_code_is_kept_from_update_to_update_and_only_choices_are_learned_from(teacher):
+    hold = 3  # of 7 steps
+    student = probes.walker(CONFIG, 3).weights["policy"]  # whose codes are about alike to it
+    params = ppo.Params({"policy": student}, {}, (), (), probes.skills(CONFIG))
+    hyper = HYPER._replace(teacher=jnp.asarray(teacher), fading=jnp.asarray(1.0))
+    init, sample = compiled(hold)
+    state, found = init(jax.random.key(0), hyper, params), []
+    for i in range(2):
+        state, told = sample(state, params, jax.random.key(1 + i))
+        found.append(told)
+    one, two = (
+        np.concatenate(x) for x in zip(*[(chosen(params, x), x.asks) for x in found], strict=True)
+    )
+    fresh, age = np.concatenate([x.fresh for x in found]), np.zeros(8, int)
+    for step, asks in enumerate(two):
+        age = np.where(fresh[step], 0, age)
+        np.testing.assert_array_equal(asks, age % hold == 0)
+        if step:
+            np.testing.assert_array_equal(one[step][~asks], one[step - 1][~asks])
+        age += 1
+    told = found[-1]
+    _, own = outputs(params.weights["policy"], params, told, told.memory)
+    p, q = (np.asarray(jax.nn.log_softmax(x), np.float64) for x in (own, told.logits))
+    kl = (np.exp(p) * (p - q)).sum(-1)
+    part = np.zeros_like(told.asks)
+    part[3] = True  # as many in either minibatch
+    _, learned = learning()(learner_state(params, 0.0), told._replace(asks=jnp.asarray(part)))
+    assert float(learned["kl"]) == pytest.approx(kl[3].mean(), rel=1e-4)
+
+
 @functools.cache
 def learning():
     """Compiled ``update``, over the skills of all tests here."""
@@ -188,11 +220,11 @@ def test_the_student_comes_nearer_and_skills_stay_bit_for_bit():
 
 
 @pytest.mark.parametrize(
-    "command", [Command(by="actions"), Command(hold=2), Command(frozen=False), Command(by="latent")]
+    "command", [Command(by="actions"), Command(frozen=False), Command(by="latent")]
 )
 def test_what_cannot_be_distilled_is_refused(command):
     config = dataclasses.replace(CONFIG, command=command)
-    with pytest.raises(UsageError, match="only policies that choose a code in every step"):
+    with pytest.raises(UsageError, match="only policies that choose codes"):
         lifelike.make(config, HYPER)
 
 

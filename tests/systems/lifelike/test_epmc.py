@@ -245,6 +245,28 @@ def test_all_learn_what_they_may_and_skills_stay_bit_for_bit(command):
     assert ("perplexity" in told) == (command.by == "codes")
 
 
+def test_what_returns_are_counted_in_does_not_matter():
+    """Values begin as 0, and what is learned from a reward and from a thousandth of it is alike."""
+    params = epmc.policy(SMALL).init(jax.random.key(0), HYPER, probes.skills(SMALL))
+    state = source_of(Command()).init(jax.random.key(0), HYPER, ())
+    _, played = jax.jit(source_of(Command()).sample)(state, params, jax.random.key(1))
+    np.testing.assert_array_equal(played.value, 0.0)
+    np.testing.assert_array_equal(played.next_value, 0.0)
+    learner = ppo.learner(SMALL, epmc.policy(SMALL), params.frozen)
+    update = jax.jit(learner.update)
+    hyper = jax.tree.map(jnp.asarray, HYPER._replace(learning_rate=1e-2))
+    optimiser, zero = ppo.ADAM.init(params.weights), jnp.zeros((), jnp.int32)
+    before = ppo.LearnerState(params, optimiser, hyper, jax.random.key(0), zero)
+    one, small = (update(before, played._replace(reward=x * played.reward))[0] for x in (1.0, 1e-3))
+    np.testing.assert_allclose(flat(one.params.weights), flat(small.params.weights), atol=1e-4)
+    assert np.abs(flat(one.params.weights) - flat(params.weights)).max() > 1e-2
+    returns = [np.sqrt(float(x.params.returns.variance)) for x in (one, small)]
+    assert returns[0] == pytest.approx(1000 * returns[1], rel=1e-3)
+    # Where nothing has been paid yet nothing is learned of values, and nothing breaks.
+    none, _ = update(before, played._replace(reward=jnp.zeros_like(played.reward)))
+    assert np.isfinite(flat(none.params.weights)).all()
+
+
 def test_the_code_that_pays_is_found():
     """The decoder's first number is the reward; of the codes one pays most, whatever is sensed."""
     config = dataclasses.replace(SMALL, num_envs=64, num_steps=16, epochs=4, minibatches=4)

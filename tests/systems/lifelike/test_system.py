@@ -97,6 +97,7 @@ def test_what_is_followed_badly_is_begun_more_often():
         ({"num_steps": 0}, "num_steps must be at least 1, not 0"),
         ({"clips": ("gallopp",)}, "no clip or group is called 'gallopp'"),
         ({"terrains": ("sea",)}, "terrains must name kinds"),
+        ({"speed": (1.0, 0.5)}, "speed must be \\(least, largest\\)"),
         ({"motion": "0123"}, "the run's clips have the digest 0123"),
         ({"networks": Networks(latent="fsq", width=16)}, "grid \\*\\* width at most 65536"),
         ({"networks": Networks(latent="normal")}, "unknown networks.latent 'normal'"),
