@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments import publish
-from experiments.han2024.distil.sweep import POLICIES, RESULTS, STUDENT, TERRAINS, UNTRAINED
+from experiments.han2024.distil.sweep import (
+    POLICIES,
+    RESULTS,
+    STUDENT,
+    TAUGHT,
+    TERRAINS,
+    UNTRAINED,
+)
 from experiments.han2024.terrain.figure import ENDLESS
 from experiments.han2024.terrain.sweep import LEVELS
 from experiments.publish import Row, along, plus_minus, select
@@ -19,7 +26,6 @@ from jaxrl_suite.report.stats import mean_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HARDEST = "hardest"
 CURVES = {
     "kl": ("divergence from the expert, nats", "How far the student is from its experts"),
     "agreement": ("share of steps (0 to 1)", "The same likeliest code as the expert"),
@@ -66,7 +72,7 @@ def sections(rows: Sequence[Row]) -> dict[str, str]:
     """A row a terrain and level."""
     body = []
     for terrain in TERRAINS:
-        for level in [HARDEST] if terrain == ENDLESS else LEVELS:
+        for level in [TAUGHT] if terrain == ENDLESS else LEVELS:
             returns = [
                 plus_minus(mean_interval(_returns(rows, policy, terrain, level)), ".3f")
                 for policy in (terrain, STUDENT, UNTRAINED)
@@ -91,10 +97,10 @@ def _worthless(rows: Sequence[Row], terrain: str, level: str) -> str:
 
 def finding(rows: Sequence[Row]) -> str:
     """The student's share of its experts' returns, mean over terrains."""
-    found = {terrain: _percent(rows, terrain, HARDEST) for terrain in TERRAINS}
+    found = {terrain: _percent(rows, terrain, TAUGHT) for terrain in TERRAINS}
     shares = {terrain: x for terrain, x in found.items() if x is not None}
     without = [
-        f"; no share of {terrain}: {_worthless(rows, terrain, HARDEST)}"
+        f"; no share of {terrain}: {_worthless(rows, terrain, TAUGHT)}"
         for terrain in TERRAINS
         if terrain not in shares
     ]
@@ -104,7 +110,7 @@ def finding(rows: Sequence[Row]) -> str:
         each = (f"{kind} {plus_minus(mean_interval(x), '.0f')}" for kind, x in shares.items())
         told = f"{plus_minus(mean_interval(mean), '.0f')}, mean of {', '.join(each)}"
     return (
-        f"Student's return in % of its experts' on their own terrains, hardest level, after "
+        f"Student's return in % of its experts' on their own terrains, {TAUGHT} level, after "
         f"{rows[0]['actions']:,} actions: {told}{''.join(without)}; {len(rows)} seeds"
     )
 

@@ -1,6 +1,6 @@
 """Do skills help to get across terrains? By codes of a frozen decoder, and by what else there is.
 
-python -m experiments.han2024.terrain.sweep      (about 40 minutes, one process a core)
+python -m experiments.han2024.terrain.sweep      (about 100 minutes, one process a core)
 
 All stand on one run of the preset `quick`; what stands on it is the preset `terrain`, for one kind
 of terrain, whose level rises while it learns. "From scratch" puts out actions itself; all networks
