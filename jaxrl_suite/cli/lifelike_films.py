@@ -78,7 +78,9 @@ def _following(config: lifelike.Config, state: Any, count: int, key: jax.Array) 
 
 def _crossing(config: lifelike.Config, state: Any, count: int, key: jax.Array) -> list[Recording]:
     env = playground.playground(config.mechanics, config.playground)
-    course = lifelike.calm_course(config, 1.0)
+    # As hard as what it has learned from last, where evaluations are, too.
+    level = config.difficulty if config.level == "distil" else state.source.table.level
+    course = lifelike.calm_course(config, level)
 
     @jax.jit
     def play(state: Any, key: jax.Array) -> lifelike.Roamed:
