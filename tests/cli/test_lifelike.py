@@ -65,7 +65,7 @@ def upper(runs):
     skills = ("--config.skills", runs / "gaits", "--config.terrains", "creep")
     train(root, "creep", "terrain", *UPPER, *skills)
     experts = ("--config.experts", runs / "hurdle", runs / "creep")
-    train(root, "both", "distil", *SMALL, *experts)
+    train(root, "both", "distil", *SMALL, *experts, "--config.difficulty", 0.5)
     train(root, "tag", "tag", *GAME, "--config.skills", runs / "both")
     return runs
 
@@ -241,11 +241,11 @@ def test_eval_and_report_of_the_upper_levels(upper, tmp_path, capfd):
     shutil.copytree(upper.parent, root)
     assert jaxrl("eval", "both", "--root", root) == 0
     out = capfd.readouterr().out
-    assert "on terrains of level 1.00; of level 1, by kind:" in out
+    assert "on terrains of level 0.50; of level 1, by kind:" in out
     assert "creep: 0." in out
     assert jaxrl("eval", "hurdle", "--root", root) == 0
     assert "on terrains of level 0.00; of level 1, by kind:" in capfd.readouterr().out
-    for name, level, difficulty in (("both", "distil", 1.0), ("hurdle", "epmc", 0.0)):
+    for name, level, difficulty in (("both", "distil", 0.5), ("hurdle", "epmc", 0.0)):
         told = json.loads((root / "lifelike" / name / "evaluation.json").read_text())
         assert (told["level"], told["difficulty"]) == (level, difficulty)
     assert jaxrl("eval", "tag", "--episodes", 3, "--root", root) == 0

@@ -23,8 +23,8 @@ _TERRAIN = Config(
     level="epmc",
     mechanics=Mechanics(torque=16.0),
     networks=_QUICK.networks,
-    # differs: a code is kept for 0.1 s. What a single one does in 20 ms is lost in the noise of all
-    # others. Measured: experiments/han2024/terrain, "not held".
+    # differs: a code is kept for 0.1 s, not 20 ms, in which a single one does little that could be
+    # told from what all others do.
     command=Command(prior=True, hold=5),
     # Robots that fall from 0.5 m, as in the original, and have not learned to land, lie there.
     # Anywhere is the original's; at this scale robots find out how to keep a way, not how to turn.
