@@ -112,17 +112,16 @@ def _to_targets(rows: Sequence[Row]) -> str:
         for level in LEVELS:
             place = {"terrain": terrain, "level": level}
             cells = [
-                plus_minus(mean_interval(_of(rows, name, when, **place)), ".3f")
-                for name in ("score", "return")
+                plus_minus(mean_interval(_of(rows, name, when, **place)), form)
+                for name, form in (("score", ".3f"), ("return", ".3f"), ("reached", ".2f"))
                 for when in WHEN
             ]
             before, after = (_of(rows, "score", when, **place) for when in WHEN)
             cells.insert(2, bracketed(mean_interval(after - before), "+.3f"))
-            cells.append(plus_minus(mean_interval(_of(rows, "reached", **place))))
             trained = select(rows, "level", method=SKILLED, terrain=terrain)
             body.append([terrain, level, *cells, plus_minus(mean_interval(trained))])
     head = ["terrain", "level", "score untrained", "score learned", "gain", "return untrained"]
-    head += ["return learned", "share at the target", "level of training"]
+    head += ["return learned", *(f"at the target, {when}" for when in WHEN), "level of training"]
     return publish.table(head, body)
 
 
@@ -131,7 +130,8 @@ def finding(rows: Sequence[Row]) -> str:
     before, after = (_of(rows, "score", when) for when in WHEN)
     told = (
         f"Score of 1, {ENDLESS}, {SKILLED}: untrained {plus_minus(mean_interval(before), '.3f')}, "
-        f"{plus_minus(mean_interval(after), '.3f')} after {rows[0]['actions']:,} actions"
+        f"{plus_minus(mean_interval(after), '.3f')} after {rows[0]['actions']:,} actions, gain "
+        f"{bracketed(mean_interval(after - before), '+.3f')}"
     )
     if SCRATCH in _methods(rows):
         scratch = _of(rows, "score", method=SCRATCH)
