@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CURVES = {
     "kl": ("divergence from the expert, nats", "How far the student is from its experts"),
-    "agreement": ("share of steps (0 to 1)", "The same likeliest code as the expert"),
+    "agreement": ("share of choices (0 to 1)", "The same likeliest code as the expert"),
 }
 
 

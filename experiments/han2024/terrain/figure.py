@@ -52,6 +52,7 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
     # A method has one colour in all panels, whoever else is there.
     colour = dict(zip(METHODS, style.PALETTE, strict=False))
     figure, axes = figures.panels(2 + len(ways) + bool(ways), width=5.0)
+    by_skills = f": {SKILLED}"
     for ax, terrain in zip(axes, (ENDLESS, *ways), strict=False):
         series = {}
         for method in methods if terrain == ENDLESS else [SKILLED]:
@@ -61,7 +62,8 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
             series,
             x_label="actions",
             y_label=f"score: {SCORES[terrain]} (0 to 1)",
-            title=f"{terrain.capitalize()}, while training",
+            # Of several, each line has its name at its end.
+            title=f"{terrain.capitalize()}, while training{'' if len(series) > 1 else by_skills}",
             colours=colour,
             ax=ax,
         )

@@ -12,8 +12,8 @@ from jaxrl_suite.report import film
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 
 HERE = Path(__file__).parent
-SEED, SECONDS, FPS = 0, 8.0, 10.0
-SHOT = {"azimuth": 60.0, "elevation": -20.0, "width": 270, "height": 220}
+SEED, SECONDS, FPS = 0, 6.0, 8.0
+SHOT = {"azimuth": 60.0, "elevation": -20.0, "width": 200, "height": 160}
 
 
 def main() -> None:
