@@ -27,7 +27,7 @@ SEEDS = 3
 TAUGHT = "easiest"  # level of terrains that the preset distils at
 STUDENT, UNTRAINED = "student", "untrained student"
 POLICIES = (*TERRAINS, STUDENT, UNTRAINED)
-EXPERT = terrain.preset_of("skills", TERRAINS[0])
+EXPERT = terrain.preset_of(terrain.SKILLED, TERRAINS[0])
 _DISTIL = lifelike.PRESETS["distil"]
 PRESET = _DISTIL._replace(
     config=dataclasses.replace(
@@ -40,7 +40,7 @@ CURVES = ("kl", "agreement", "score")
 def row_of(seed: int) -> dict[str, Any]:
     """What every policy does on every terrain, [POLICIES, TERRAINS] of each outcome."""
     below = skills()
-    experts = [terrain.walker_of("skills", kind, seed) for kind in TERRAINS]
+    experts = [terrain.walker_of(terrain.SKILLED, kind, seed) for kind in TERRAINS]
     student = learned(PRESET, seed, CURVES, STUDENT, below, experts)
     system = lifelike.make(PRESET.config, PRESET.hyper, below.below)
     untrained = jax.jit(system.init)(jax.random.key(seed))

@@ -29,7 +29,7 @@ from jaxrl_suite.systems.lifelike.ppo import Params
 RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
 SEEDS, GAMES = 3, 8
 METHODS = {"league": True, "self-play": False}
-WALKER = terrain.preset_of("skills", "joystick")
+WALKER = terrain.preset_of(terrain.SKILLED, terrain.COMPARED)
 PRESET = lifelike.PRESETS["tag"]
 SNAPSHOTS = PRESET.num_updates // PRESET.config.snapshot_every
 CURVES = ("won", "tagged", "fallen", "switches", "length")
@@ -37,7 +37,7 @@ CURVES = ("won", "tagged", "fallen", "switches", "length")
 
 def walker_of(seed: int) -> Level:
     """What the players steer."""
-    return terrain.walker_of("skills", "joystick", seed)
+    return terrain.walker_of(terrain.SKILLED, terrain.COMPARED, seed)
 
 
 def player_of(method: str, seed: int) -> Level:

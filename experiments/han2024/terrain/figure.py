@@ -21,7 +21,7 @@ SCRATCH = "from scratch"  # compared with SKILLED in the index
 ENDLESS = COMPARED  # nothing to reach, and the same at every level
 WHEN = ("untrained", "learned")
 SCORES = dict.fromkeys(TERRAINS, "share of the way") | {ENDLESS: "sum of rewards"}
-EASIEST, HARDEST = LEVELS
+EASIEST, _ = LEVELS
 
 
 def _methods(rows: Sequence[Row]) -> list[str]:

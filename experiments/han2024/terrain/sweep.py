@@ -5,6 +5,7 @@ python -m experiments.han2024.terrain.sweep      (about 100 minutes, one process
 All stand on one run of the preset `quick`; what stands on it is the preset `terrain`, for one kind
 of terrain, whose level rises while it learns. "From scratch" puts out actions itself; all networks
 but the last layer are the same, and so are observations, numbers of actions and of gradient steps.
+Only skills learn on all terrains, the others on the joystick.
 Before learning and after it, episodes without noise and pushes, at the easiest and hardest level.
 """
 

@@ -157,8 +157,8 @@ def shown(
 def no_returns() -> running.Running:
     """The normaliser of returns before any: without spread, so that values begin as 0.
 
-    Rewards of the upper levels are 1/1000 and less. Beside a spread of 1 they would be lost in what
-    a network says that knows nothing, for as long as that counts in the statistics.
+    Across terrains most rewards are 1/1000 and less. Beside a spread of 1 they would be lost in
+    what a network says that knows nothing, for as long as that counts in the statistics.
     """
     return running.start()._replace(variance=jnp.zeros(()))
 

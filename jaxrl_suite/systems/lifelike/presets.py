@@ -23,13 +23,12 @@ _TERRAIN = Config(
     level="epmc",
     mechanics=Mechanics(torque=16.0),
     networks=_QUICK.networks,
-    # differs: a code is kept for 0.1 s, not 20 ms, in which a single one does little that could be
-    # told from what all others do.
+    # differs: a code is kept for 0.1 s, not 20 ms.
     command=Command(prior=True, hold=5),
     # Robots that fall from 0.5 m, as in the original, and have not learned to land, lie there.
-    # Anywhere is the original's; at this scale robots find out how to keep a way, not how to turn.
+    # differs: headed about where they are to go, not anywhere.
     playground=PlaygroundRules(drop=STAND_HEIGHT, aside=1.0),
-    speed=(0.3, 0.8),  # m/s, what the gaits can do
+    speed=(0.3, 0.8),  # m/s; differs: 0.5 to 3
     game=GameRules(drop=STAND_HEIGHT, speed=(0.3, 0.8)),
     num_envs=128,
     num_steps=32,
@@ -43,8 +42,8 @@ _TERRAIN = Config(
 _DISTIL = dataclasses.replace(
     _TERRAIN, level="distil", terrains=("hurdle", "creep"), difficulty=0.0
 )
-# A game over an environmental level: --config.skills RUN. Smaller and shorter than the original's,
-# of 5 m and 20 s, in which robots that walk at half a metre per second would hardly meet.
+# A game over an environmental level: --config.skills RUN. differs: smaller and shorter than the
+# original's, of 5 m and 20 s, in which robots are to go at 0.5 to 3 m/s.
 _TAG = dataclasses.replace(
     _TERRAIN,
     level="sepmc",
