@@ -16,11 +16,10 @@ import numpy as np
 
 from experiments.han2024.levels import SKILLS, learned, skills
 from experiments.han2024.terrain import sweep as terrain
-from experiments.han2024.terrain.sweep import TERRAINS, tested
+from experiments.han2024.terrain.sweep import TERRAINS, alone, tested
 from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import lifelike
-from jaxrl_suite.systems.lifelike import Config
 
 RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
 SEEDS = 3
@@ -45,17 +44,12 @@ def row_of(seed: int) -> dict[str, Any]:
     system = lifelike.make(PRESET.config, PRESET.hyper, below.below)
     untrained = jax.jit(system.init)(jax.random.key(seed))
     states = (*(level.state for level in (*experts, student)), untrained)
-    key, on = jax.random.key(1000 + seed), [_alone(kind) for kind in TERRAINS]
+    key, on = jax.random.key(1000 + seed), [alone(PRESET.config, kind) for kind in TERRAINS]
     told = [[tested(c, state, key) for c in on] for state in states]
     row: dict[str, Any] = {"seed": seed}
     row["actions"] = PRESET.num_updates * PRESET.config.frames_per_update
     row |= {name: [[x[name] for x in line] for line in told] for name in told[0][0]}
     return row | {f"curve_{name}": curve for name, curve in student.curves.items()}
-
-
-def _alone(kind: str) -> Config:
-    """With one of the terrains."""
-    return dataclasses.replace(PRESET.config, terrains=(kind,))
 
 
 def main() -> None:

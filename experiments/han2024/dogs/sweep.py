@@ -13,11 +13,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from experiments.han2024.tracking.sweep import CURVES, PRESET, by_kind
-from experiments.learning import learn
+from experiments.han2024.tracking.sweep import CURVES, PRESET, learned
 from experiments.results import ResultsFile, settings_of
 from jaxrl_suite.core import UsageError
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
@@ -26,7 +24,7 @@ from jaxrl_suite.systems import lifelike
 from jaxrl_suite.systems.lifelike import Config
 
 RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
-SEEDS, UPDATES, PART, EVERY = 3, 800, 20, 200
+SEEDS, UPDATES = 3, 2 * PRESET.num_updates
 
 
 def linked(directory: Path) -> Path:
@@ -50,21 +48,13 @@ def config_of(directory: Path) -> Config:
 
 def row_of(config: Config, seed: int) -> dict[str, Any]:
     """What a seed came to."""
-    system, world = lifelike.make(config, PRESET.hyper), lifelike.following(config)
-    follow, key = by_kind(config, world), jax.random.key(1000 + seed)
-    told = []
-
-    def look(state: Any) -> None:
-        learner = state.learner
-        found = jax.device_get(follow(learner.params, learner.hyper, key))
-        told.append([round(float(x), 4) for x in found.mean(axis=1)])
-
-    _, curves = learn(system, PRESET.hyper, UPDATES, seed, CURVES, "dogs", PART, look, EVERY)
+    preset = PRESET._replace(config=config, num_updates=UPDATES)
+    found = learned(preset, seed, CURVES, "dogs")
     row: dict[str, Any] = {"seed": seed, "actions": UPDATES * config.frames_per_update}
     library = lifelike.library_of(dataclasses.replace(config, mirrored=False))
     counts = Counter(library.groups)
-    row |= {"clips": {kind: counts[kind] for kind in dict.fromkeys(world.groups)}, "scores": told}
-    return row | {f"curve_{name}": curve for name, curve in curves.items()}
+    row |= {"clips": {kind: counts[kind] for kind in found.kinds}, "scores": found.scores}
+    return row | {f"curve_{name}": curve for name, curve in found.curves.items()}
 
 
 def main() -> None:

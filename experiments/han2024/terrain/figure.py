@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments import publish
-from experiments.han2024.terrain.sweep import COMPARED, LEVELS, METHODS, RESULTS, SKILLED, TERRAINS
+from experiments.han2024.terrain.sweep import (
+    COMPARED,
+    LEVELS,
+    METHODS,
+    RESULTS,
+    SKILLED,
+    TERRAINS,
+    learned_on,
+)
 from experiments.publish import Row, along, bracketed, difference, plus_minus, select, values
 from jaxrl_suite.report import figures, style
 from jaxrl_suite.report.stats import mean_interval
@@ -20,7 +28,6 @@ if TYPE_CHECKING:
 SCRATCH = "from scratch"  # compared with SKILLED in the index
 ENDLESS = COMPARED  # nothing to reach, and the same at every level
 WHEN = ("untrained", "learned")
-SCORES = dict.fromkeys(TERRAINS, "share of the way") | {ENDLESS: "sum of rewards"}
 EASIEST, _ = LEVELS
 
 
@@ -47,7 +54,7 @@ def _of(
 
 
 def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
-    """Learning curves of every terrain, and scores before and after learning."""
+    """Learning curves for every terrain, and scores before and after learning."""
     methods, ways = _methods(rows), _ways(rows)
     # A method has one colour in all panels, whoever else is there.
     colour = dict(zip(METHODS, style.PALETTE, strict=False))
@@ -61,9 +68,9 @@ def draw(rows: Sequence[Row]) -> dict[str, "Figure"]:
         figures.curves(
             series,
             x_label="actions",
-            y_label=f"score: {SCORES[terrain]} (0 to 1)",
+            y_label=f"score on {' and '.join(learned_on(terrain))} (0 to 1)",
             # Of several, each line has its name at its end.
-            title=f"{terrain.capitalize()}, while training{'' if len(series) > 1 else by_skills}",
+            title=f"For {terrain}, while training{'' if len(series) > 1 else by_skills}",
             colours=colour,
             ax=ax,
         )

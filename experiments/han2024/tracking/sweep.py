@@ -10,8 +10,9 @@ N(0, 1) or following each other.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ import numpy as np
 
 from experiments.learning import learn
 from experiments.results import ResultsFile, settings_of
+from jaxrl_suite.core import Preset, SystemState
 from jaxrl_suite.envs.quadruped.tracking import fallen
 from jaxrl_suite.runtime.compile_cache import enable_compile_cache
 from jaxrl_suite.systems import lifelike
@@ -27,7 +29,6 @@ from jaxrl_suite.systems.lifelike import Config, Following, Networks
 RESULTS = Path(__file__).parent / "results" / "seeds.jsonl"
 SEEDS, EPISODES, ROBOTS = 3, 16, 64
 PRESET = lifelike.PRESETS["quick"]
-UPDATES, PART, EVERY = PRESET.num_updates, 20, 100
 CURVES = ("score", "perplexity", "used", "dwell")
 
 
@@ -40,12 +41,6 @@ def normal(latent: str) -> Networks:
 # (networks, changes of numbers, priors to move by) of each.
 METHODS: dict[str, tuple[Networks, dict[str, float], tuple[str, ...]]] = {
     "VQ": (PRESET.config.networks, {}, ("learned", "uniform")),
-    "VQ, hard starts": (PRESET.config.networks, {"sharpness": 3.0}, ()),
-    "plain VQ": (
-        dataclasses.replace(PRESET.config.networks, averaged=False),
-        {"least": 0.0},
-        ("learned", "uniform"),
-    ),
     "Gaussian": (normal("gaussian"), {}, ("normal",)),
     "AR(1) Gaussian": (normal("ar1"), {}, ("normal",)),
     "no bottleneck": (
@@ -53,6 +48,12 @@ METHODS: dict[str, tuple[Networks, dict[str, float], tuple[str, ...]]] = {
         {},
         (),
     ),
+    "plain VQ": (
+        dataclasses.replace(PRESET.config.networks, averaged=False),
+        {"least": 0.0},
+        ("learned", "uniform"),
+    ),
+    "VQ, hard starts": (PRESET.config.networks, {"sharpness": 3.0}, ()),
 }
 
 
@@ -94,37 +95,67 @@ def moved(config: Config, world: Following, prior: str) -> Any:
     return jax.jit(play)
 
 
+class Learned(NamedTuple):
+    """A primitive level that has learned.
+
+    world: what it has followed.
+    state: at the end.
+    scores: means over episodes, [M, G], of every kind of motion, at moments of learning.
+    curves: of metrics while learning.
+    """
+
+    world: Following
+    state: SystemState
+    scores: list[list[float]]
+    curves: dict[str, list[float]]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of motion, [G]."""
+        return list(dict.fromkeys(self.world.groups))
+
+
+def learned(preset: Preset, seed: int, names: Sequence[str], label: str) -> Learned:
+    """What a preset comes to: looked at before, and after each quarter of its updates."""
+    config, hyper, updates = preset
+    system, world = lifelike.make(config, hyper), lifelike.following(config)
+    follow, key = by_kind(config, world), jax.random.key(1000 + seed)
+    scores = []
+
+    def look(state: SystemState) -> None:
+        learner = state.learner
+        found = jax.device_get(follow(learner.params, learner.hyper, key))
+        scores.append([round(float(x), 4) for x in found.mean(axis=1)])
+
+    state, curves = learn(system, hyper, updates, seed, names, label, look=look, every=updates // 4)
+    return Learned(world, state, scores, curves)
+
+
 def row_of(method: str, seed: int) -> dict[str, Any]:
     """What a seed came to."""
     networks, changes, priors = METHODS[method]
     config = dataclasses.replace(PRESET.config, networks=networks)
-    hyper = PRESET.hyper._replace(**changes)
-    system, world = lifelike.make(config, hyper), lifelike.following(config)
-    follow, key = by_kind(config, world), jax.random.key(1000 + seed)
-    told = []
-
-    def look(state: Any) -> None:
-        learner = state.learner
-        found = jax.device_get(follow(learner.params, learner.hyper, key))
-        told.append([round(float(x), 4) for x in found.mean(axis=1)])
-
-    curves = [name for name in CURVES if name == "score" or networks.coded]
-    state, curves = learn(system, hyper, UPDATES, seed, curves, method, PART, look, EVERY)
+    preset = PRESET._replace(config=config, hyper=PRESET.hyper._replace(**changes))
+    names = [name for name in CURVES if name == "score" or networks.coded]
+    found = learned(preset, seed, names, method)
     row: dict[str, Any] = {"method": method, "seed": seed}
-    row |= {"actions": UPDATES * config.frames_per_update}
-    row |= {"kinds": list(dict.fromkeys(world.groups)), "scores": told}
+    row |= {"actions": preset.num_updates * config.frames_per_update}
+    row |= {"kinds": found.kinds, "scores": found.scores}
+    learner = found.state.learner
     for prior in priors:
-        learner = state.learner
-        found = moved(config, world, prior)(learner.params, learner.hyper, key)
+        move, key = moved(config, found.world, prior), jax.random.key(1000 + seed)
+        told = move(learner.params, learner.hyper, key)
         names = ("fallen", "speed", "distance")
-        row |= {f"{prior}_{name}": round(float(x), 4) for name, x in zip(names, found, strict=True)}
-    return row | {f"curve_{name}": curve for name, curve in curves.items()}
+        row |= {f"{prior}_{name}": round(float(x), 4) for name, x in zip(names, told, strict=True)}
+    return row | {f"curve_{name}": curve for name, curve in found.curves.items()}
 
 
 def main() -> None:
     """Runs whatever the results file lacks."""
     enable_compile_cache()
-    settings = settings_of(PRESET, updates=UPDATES, seeds=SEEDS, episodes=EPISODES, robots=ROBOTS)
+    settings = settings_of(
+        PRESET, updates=PRESET.num_updates, seeds=SEEDS, episodes=EPISODES, robots=ROBOTS
+    )
     results = ResultsFile(RESULTS, keys=("method", "seed"), settings=settings)
     for method in METHODS:
         for seed in range(SEEDS):

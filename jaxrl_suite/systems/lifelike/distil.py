@@ -130,8 +130,7 @@ def source(env: ControlEnvironment, config: Config, experts: Experts, course: Co
             )
             asks = fresh | (age == 0)
             new = Categorical(jnp.where(led[:, None], logits, own)).sample(choosing)
-            code = jnp.where(asks, new, code)
-            age = (jnp.where(asks, 0, age) + 1) % config.command.hold
+            code, age = epmc.held(config.command, asks, new, code, age)
             motions = epmc.motion_of(config, nets, params.weights, frozen, seen["body"], code)
             after, result = step(episode, motions.sample(moving), many(stepping), course)
             ended = result.terminated | result.truncated

@@ -16,7 +16,7 @@ from jaxrl_suite.nets.perceptive import PerceptivePolicy, PerceptiveValue
 from jaxrl_suite.ops import running
 from jaxrl_suite.ops.distributions import Categorical, DiagonalNormal
 from jaxrl_suite.systems.lifelike import pmc
-from jaxrl_suite.systems.lifelike.config import Config, Hyper
+from jaxrl_suite.systems.lifelike.config import Command, Config, Hyper
 from jaxrl_suite.systems.lifelike.ppo import Acted, Judged, Params, Policy, no_returns
 
 _UNLIKELY = -1e9  # logit of a code that may not be chosen
@@ -101,6 +101,13 @@ def motion_of(
     return pmc.decode(nets.skills, own, body, latent)
 
 
+def held(
+    command: Command, asks: jax.Array, new: jax.Array, code: jax.Array, age: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Codes and ages [N] after a step: new ones where asked for, the others a step older."""
+    return jnp.where(asks, new, code), (jnp.where(asks, 0, age) + 1) % command.hold
+
+
 def _fresh_weights(
     config: Config, nets: Nets, hyper: Hyper, frozen: Params, key: jax.Array
 ) -> dict:
@@ -151,18 +158,18 @@ def step(
     one = jax.tree.map(lambda x: x[None], (seen, fresh))
     carry, out = nets.policy.apply({"params": weights["policy"]}, *one, memory.policy)
     choosing, moving = (None, None) if key is None else jax.random.split(key)
-    told, code = out[0], memory.code
+    told, code, age = out[0], memory.code, memory.age
     if config.command.by != "actions":
         choice = choices(config, nets, weights, frozen, out[0], seen["body"])
         if config.command.by == "codes":
             likely = jnp.argmax(choice.logits, axis=-1).astype(jnp.int32)
             new = likely if choosing is None else choice.sample(choosing)
-            told = code = jnp.where(memory.age == 0, new, memory.code)
+            code, age = held(config.command, age == 0, new, code, age)
+            told = code
         elif choosing is not None:
             told = choice.sample(choosing)
     motions = motion_of(config, nets, weights, frozen, seen["body"], told)
     motion = motions.mean if moving is None else motions.sample(moving)
-    age = (memory.age + 1) % config.command.hold
     return memory._replace(policy=carry, code=code, age=age), motion
 
 
@@ -189,10 +196,10 @@ def policy(config: Config) -> Policy:
         of_policy, out = nets.policy.apply({"params": weights["policy"]}, *one, memory.policy)
         of_value, value = nets.value.apply({"params": weights["value"]}, *one, memory.value)
         choice = choices(config, nets, weights, frozen, out[0], seen["body"])
-        asks = memory.age == 0
-        code, log_prob = memory.code, jnp.zeros(fresh.shape)
+        code, age, log_prob = memory.code, memory.age, jnp.zeros(fresh.shape)
+        asks = age == 0
         if by_code:
-            code = jnp.where(asks, choice.sample(choosing), memory.code)
+            code, age = held(command, asks, choice.sample(choosing), code, age)
             log_prob = jnp.where(asks, choice.log_prob(code), 0.0)
             told = code
         elif command.by == "latent":
@@ -204,7 +211,6 @@ def policy(config: Config) -> Policy:
         motion = motions.sample(moving)
         if own_motion:
             log_prob = log_prob + motions.log_prob(motion)
-        age = (memory.age + 1) % command.hold
         told_of = {"code": code} if by_code else {}
         chosen = Chosen(told if command.by != "actions" else jnp.zeros((*fresh.shape, 0)), motion)
         acted = Acted(chosen, motion, log_prob, value[0], asks[:, None], told_of)
