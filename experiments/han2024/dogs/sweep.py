@@ -50,7 +50,7 @@ def row_of(config: Config, seed: int) -> dict[str, Any]:
     """What a seed came to."""
     preset = PRESET._replace(config=config, num_updates=UPDATES)
     found = learned(preset, seed, CURVES, "dogs")
-    row: dict[str, Any] = {"seed": seed, "actions": UPDATES * config.frames_per_update}
+    row: dict[str, Any] = {"seed": seed, "actions": preset.num_updates * config.frames_per_update}
     library = lifelike.library_of(dataclasses.replace(config, mirrored=False))
     counts = Counter(library.groups)
     row |= {"clips": {kind: counts[kind] for kind in found.kinds}, "scores": found.scores}
