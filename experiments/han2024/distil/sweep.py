@@ -1,6 +1,6 @@
 """Does one policy do what several experts have learned, each on its own terrain?
 
-python -m experiments.han2024.distil.sweep      (about 12 minutes, one process a core)
+python -m experiments.han2024.distil.sweep      (about 20 minutes, one process a core)
 
 A seed's experts are those of `experiments.han2024.terrain` that choose codes, the student is the
 preset `distil`. All of them, and the student before it has learned, play episodes on every terrain

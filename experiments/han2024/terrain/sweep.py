@@ -6,7 +6,7 @@ All stand on one run of the preset `quick`; what stands on it is the preset `ter
 of terrain, whose level rises while it learns. "From scratch" puts out actions itself; all networks
 but the last layer are the same, and so are observations, numbers of actions and of gradient steps.
 Only skills learn for all terrains, the others for the joystick. Who learns for creep or hurdle has
-the joystick in half of the episodes: of the reward for creep and hurdle nearly all is at the
+the joystick in half of the episodes: of the reward for creep and hurdle most is at the
 target, which hardly anyone comes to who cannot walk yet.
 Before learning and after it, episodes without noise and pushes, at the easiest and hardest level,
 on the terrain alone.

@@ -1,6 +1,6 @@
 """Motion clips of the quadruped: procedural gaits that ship with the package, and your own. ::
 
-library = default()                             # 30 clips, 250 s
+library = default()                             # 30 clips, 251 s
 walks = subset(library, ["walk", "arc_walk"])   # clips or groups of clips
 mine = read_directory("dog_mocap")              # .npz, JSON text of two releases
 both = with_mirrors(mine)                       # and left and right exchanged

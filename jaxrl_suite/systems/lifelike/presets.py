@@ -64,7 +64,7 @@ PRESETS: dict[str, Preset] = {
         Hyper(learning_rate=1e-3, discount=0.99, entropy=0.003, level=0.0, progress=0.02),
         200,
     ),
-    "distil": Preset(_DISTIL, Hyper(learning_rate=1e-3), 100),
+    "distil": Preset(_DISTIL, Hyper(learning_rate=1e-3), 200),
     "tag": Preset(_TAG, Hyper(learning_rate=1e-3, discount=0.99, entropy=0.01), 200),
     "gpu": Preset(_GPU, Hyper(least=4.0), 2000),
     # Han et al. 2024 and its released code; the plain codebook. Its rates belong to a stream of
