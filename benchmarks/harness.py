@@ -272,13 +272,19 @@ def bounded(fn: Callable[..., None], *args: Any, seconds: float) -> bool:
     return True
 
 
+def _repeats(text: str) -> int:
+    if not text.isdecimal() or int(text) < MIN_REPEATS:
+        raise argparse.ArgumentTypeError(f"must be a number of at least {MIN_REPEATS}: {text}")
+    return int(text)
+
+
 def arguments(description: str) -> argparse.ArgumentParser:
     """The command line that all benchmarks share."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, nothing recorded")
-    parser.add_argument("--repeats", type=int, default=7, help="rounds, at least 5")
+    parser.add_argument("--repeats", type=_repeats, default=7, help="rounds, at least 5")
     return parser
 
 

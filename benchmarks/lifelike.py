@@ -6,13 +6,14 @@ there are more. Every comparison runs in a process of its own, and so does every
 simulation: control steps a second, 20 ms and five physics steps each, under small random actions.
   Robots start somewhere in a clip of the gait library, at its speed, and sag in what is timed, as
   actions that mean nothing hold no pose. "articulated" and "mjx" are the robot's backends, physics
-  alone. The peer, "MuJoCo C", steps `robot.mjcf()` in float64 on threads, one a core, with
-  MuJoCo's own solver settings, from the same states under the same actions. The servo's target is
-  the angle of now plus the action, and so depends on the peer's own path: it is followed once
-  before the timing, and what is timed is the same path again, from targets that are known, in one
-  call without Python. The peer is spared working them out. Before any timing heights of bases are
-  compared over ten control steps: the median robot must be within 1 mm of the peer's; the rows say
-  by how much it is off, and how many are off by more than that.
+  alone. The peer, "MuJoCo C", steps `robot.mjcf()` in float64 on threads, one a core, with MuJoCo's
+  own solver settings, from the same states under the same actions; the backends take the robot's, 6
+  Newton steps at most, 4 with mjx. The servo's target is the angle of now plus the action, and so
+  depends on the peer's own path: it is followed once before the timing, and what is timed is the
+  same path again, from targets that are known, in one call without Python. The peer is spared
+  working them out. Before any timing heights of bases are compared over ten control steps: the
+  median robot must be within 1 mm of the peer's; the rows say by how much it is off, and how many
+  are off by more than that.
   "playground" and "tag" are whole steps of these environments, without resets: the physics with
   walls, in the playground with the four nearest boxes too, and all that the robots see of them,
   rewards and ends. They are dropped, and have landed when the timing begins. As many robots as
@@ -38,7 +39,7 @@ import lifelike_iteration
 import lifelike_simulation
 import mujoco
 
-from jaxrl_suite.core import Preset
+from jaxrl_suite.core import Preset, UsageError
 from jaxrl_suite.envs.quadruped import BACKENDS
 from jaxrl_suite.systems import lifelike
 
@@ -160,6 +161,11 @@ def main() -> None:
     parser.add_argument("--envs", type=int, default=0, help="0 for what suits the device")
     parser.add_argument("--bound", type=float, default=1800, help="seconds for a process")
     args = parser.parse_args()
+    try:
+        for level in args.levels if args.envs and "iteration" in args.comparisons else ():
+            lifelike_iteration.preset_of(level, args.envs).config.check()
+    except UsageError as error:
+        parser.error(f"--envs: {error}")
     if args.smoke:
         args.repeats = harness.MIN_REPEATS
     shared = {"envs": args.envs, "repeats": args.repeats, "smoke": args.smoke}

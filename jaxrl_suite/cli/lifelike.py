@@ -57,10 +57,6 @@ class RenderOptions:
 
 
 # Which levels the run may be of that a level stands on, and what it has from there.
-_INHERITED = {
-    "epmc": (("pmc",), ("networks",)),
-    "sepmc": (("epmc", "distil"), ("networks", "command", "memory")),
-}
 _OF_EXPERTS = ("skills", "networks", "command", "memory")  # what one that is distilled has of them
 _MADE_BY = {
     "epmc": "jaxrl train lifelike quick",
@@ -82,7 +78,7 @@ def _run_of(name: str, levels: tuple[str, ...], option: str) -> tuple[Run, lifel
 
 
 def _below_run(config: lifelike.Config) -> tuple[Run, lifelike.Config]:
-    levels, _ = _INHERITED[config.level]
+    levels, _ = lifelike.STANDS_ON[config.level]
     if not config.skills:
         raise UsageError(
             f"the level {config.level} stands on another: --config.skills RUN, made for instance "
@@ -100,9 +96,10 @@ def settle(config: lifelike.Config, evaluates: bool) -> lifelike.Config:
         return lifelike.settled(config)
     if config.level == "distil":
         config = _like_experts(config)
-    elif config.level in _INHERITED:
+    else:
         run, below = _below_run(config)
-        inherited = {name: getattr(below, name) for name in _INHERITED[config.level][1]}
+        alike = lifelike.STANDS_ON[config.level][1]
+        inherited = {name: getattr(below, name) for name in alike}
         config = dataclasses.replace(config, skills=str(run.path.resolve()), **inherited)
     config.check()
     return config
@@ -157,7 +154,8 @@ def make(config: lifelike.Config, hyper: lifelike.Hyper, seed: int) -> System:
                 f"{expert.run.path}; train one of them anew"
             )
     told = tuple(lifelike.expert_of(expert.config, expert.state) for expert in experts)
-    return lifelike.make(config, hyper, lifelike.Below(config.networks, skills[0]), told)
+    below = lifelike.below_in(experts[0].config, experts[0].state)
+    return lifelike.make(config, hyper, below, told)
 
 
 def _kinds(loaded: Loaded, count: int, key: jax.Array) -> dict[str, dict[str, np.ndarray]]:
@@ -203,7 +201,7 @@ def evaluate(loaded: Loaded, options: EvalOptions) -> list[str]:
     config, key, system = loaded.config, seeded_key(options.seed), loaded.system
     if config.level == "sepmc" and options.episodes:
         config = dataclasses.replace(config, eval_episodes=options.episodes)
-        below = lifelike.Below(config.networks, loaded.state.learner.params.frozen)
+        below = lifelike.below_in(config, loaded.state)
         system = lifelike.make(config, loaded.hyper, below)
     overall = jax.device_get(jax.jit(system.evaluate)(loaded.state, key))
     row: dict[str, Any] = {name: float(x) for name, x in overall.items()}

@@ -177,7 +177,7 @@ def test_another_codebook_than_the_checkpoint_s_is_refused(copied, capfd, comman
     edit(copied / "gaits", networks={"codes": 8})
     edit(copied / "hurdle", networks={"codes": 16})
     line = refused(copied, capfd, command, "hurdle", *root)
-    assert "the networks of the level below are" in line
+    assert "networks of the level below and of the configuration differ" in line
 
 
 def test_other_clips_than_the_run_s_are_refused(copied, capfd):

@@ -22,7 +22,9 @@ def main() -> None:
     recordings = []
     for terrain in sweep.TERRAINS:
         preset, state, *_ = sweep.walker_of(sweep.SKILLED, terrain, SEED)
-        recordings += record(sweep.alone(preset.config, terrain), state, 1, SECONDS, seeded_key(SEED))
+        recordings += record(
+            sweep.alone(preset.config, terrain), state, 1, SECONDS, seeded_key(SEED)
+        )
     pictures = filmed(recordings, FPS, columns=len(recordings), **SHOT)
     print(film.write_film(pictures, HERE / "walkers.gif", FPS))
 

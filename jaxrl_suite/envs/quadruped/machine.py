@@ -103,7 +103,8 @@ def scene_of(
     Args:
       mechanics: settings.
       sizes: of the simulation.
-      friction: [], of feet and ground together.
+      friction: [], of feet and ground together. differs: 1 for clips, the original's is
+        0.45.
       obstacles: boxes of the world.
     """
     loaded = robot.body(mechanics.timestep, mechanics.torque)

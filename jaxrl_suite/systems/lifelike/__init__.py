@@ -6,11 +6,20 @@ from jaxrl_suite.systems.lifelike.motions import Following, following, library_o
 from jaxrl_suite.systems.lifelike.presets import PRESETS
 from jaxrl_suite.systems.lifelike.roaming import Roamed, calm_course, roam
 from jaxrl_suite.systems.lifelike.sepmc import policy as strategic
-from jaxrl_suite.systems.lifelike.system import Below, Expert, below_of, expert_of, make
+from jaxrl_suite.systems.lifelike.system import (
+    STANDS_ON,
+    Below,
+    Expert,
+    below_in,
+    below_of,
+    expert_of,
+    make,
+)
 from jaxrl_suite.systems.lifelike.tournament import Match, elo, match
 
 __all__ = [
     "PRESETS",
+    "STANDS_ON",
     "Below",
     "Command",
     "Config",
@@ -22,6 +31,7 @@ __all__ = [
     "Match",
     "Networks",
     "Roamed",
+    "below_in",
     "below_of",
     "calm_course",
     "elo",

@@ -16,6 +16,7 @@ from jaxrl_suite.envs.quadruped.tracking import Rules
 
 LEVELS = ("pmc", "epmc", "distil", "sepmc")
 Latent = Literal["vq", "fsq", "gaussian", "ar1", "none"]
+INPUT_CLIP = 5.0  # of normalised inputs, as published; upper levels know no other
 LATENTS = ("vq", "fsq", "gaussian", "ar1", "none")
 COMMANDS = ("codes", "latent", "actions")
 _COUNTS = ("memory", "ring", "snapshot_every", "num_envs", "num_steps", "epochs", "minibatches")
@@ -237,7 +238,7 @@ class Hyper(NamedTuple):
     correlation: of a latent with the one before, under the prior of "ar1".
     norm: largest norm of a gradient.
     log_std: of the policy's noise at the beginning.
-    input_clip: of normalised inputs.
+    input_clip: of the primitive level's normalised inputs; others stand on skills with 5 alone.
     teacher: probability that an expert acts in an episode of distillation, in the first update.
     fading: factor of that probability from update to update.
     level: how hard terrains are at first, 0 to 1.
@@ -245,7 +246,8 @@ class Hyper(NamedTuple):
     goal: score of episodes at which the level stays as it is.
     sharpness: shares of starts are (1 - return) to this power.
     floor: share of starts that is the same for all segments.
-    blend: of a segment's newest return in its average.
+    blend: of the newest in an average: of a segment's returns, and of games won against each
+      snapshot, which so is about that of the last five.
     """
 
     # differs: learning rate 1e-5 and clip 0.1 in the original, whose stream is nearly off-policy.
@@ -265,7 +267,7 @@ class Hyper(NamedTuple):
     # differs: the original cuts gradients of memories alone, at 0.5, and decays weights.
     norm: jax.Array | float = 1.0
     log_std: jax.Array | float = -2.0
-    input_clip: jax.Array | float = 5.0
+    input_clip: jax.Array | float = INPUT_CLIP
     teacher: jax.Array | float = 1.0
     # differs: in the original the share falls from episode to episode.
     fading: jax.Array | float = 0.98

@@ -16,7 +16,7 @@ from jaxrl_suite.nets.perceptive import PerceptivePolicy, PerceptiveValue
 from jaxrl_suite.ops import running
 from jaxrl_suite.ops.distributions import Categorical, DiagonalNormal
 from jaxrl_suite.systems.lifelike import pmc
-from jaxrl_suite.systems.lifelike.config import Command, Config, Hyper
+from jaxrl_suite.systems.lifelike.config import INPUT_CLIP, Command, Config, Hyper
 from jaxrl_suite.systems.lifelike.ppo import Acted, Judged, Params, Policy, no_returns
 
 _UNLIKELY = -1e9  # logit of a code that may not be chosen
@@ -60,9 +60,9 @@ def nets_of(config: Config) -> Nets:
     return Nets(policy, value, pmc.nets_of(networks))
 
 
-def with_body(frozen: Params, observation: dict, clip: float = 5.0) -> dict:
+def with_body(frozen: Params, observation: dict) -> dict:
     """An observation whose body is as the frozen skills see it: their normaliser is theirs."""
-    body = running.normalised(frozen.inputs["body"], observation["body"], clip)
+    body = running.normalised(frozen.inputs["body"], observation["body"], INPUT_CLIP)
     return observation | {"body": body}
 
 

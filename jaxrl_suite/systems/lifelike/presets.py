@@ -70,7 +70,7 @@ PRESETS: dict[str, Preset] = {
     # Han et al. 2024 and its released code; the plain codebook. Its rates belong to a stream of
     # experience that is nearly off-policy: with them an update here hardly moves.
     "paper": Preset(
-        Config(num_envs=2048, num_steps=128, minibatches=256, epochs=1, eval_episodes=512),
+        Config(num_envs=2048, num_steps=128, minibatches=1024, epochs=1, eval_episodes=512),
         Hyper(learning_rate=1e-5, clip=0.1),
         20_000,
     ),

@@ -1,8 +1,10 @@
 """The closed loops of the three levels."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxrl_suite.core import Metrics, System, SystemState, UsageError, fuse
 from jaxrl_suite.envs.quadruped import playground, tag
@@ -20,34 +22,74 @@ from jaxrl_suite.systems.lifelike import (
 )
 from jaxrl_suite.systems.lifelike import evaluate as evaluating
 from jaxrl_suite.systems.lifelike.acting import source
-from jaxrl_suite.systems.lifelike.config import Config, Hyper, Networks
+from jaxrl_suite.systems.lifelike.config import INPUT_CLIP, Config, Hyper
 from jaxrl_suite.systems.lifelike.ppo import Params, learner
 
 PyTree = Any
 
 
-class Below(NamedTuple):
-    """A frozen level: the networks of its skills, and its parameters, which hold those below it."""
+# Of a level: those that it may stand on, and the settings that it has in common with them.
+STANDS_ON: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "epmc": (("pmc",), ("networks",)),
+    "distil": (("pmc",), ("networks",)),
+    "sepmc": (("epmc", "distil"), ("networks", "command", "memory")),
+}
+_OF_EXPERTS = ("networks", "command", "memory")
 
-    networks: Networks
+
+class Below(NamedTuple):
+    """A frozen level: its settings, and its parameters, which hold those of the levels below it."""
+
+    config: Config
     params: Params
 
 
 class Expert(NamedTuple):
-    """An environmental level that is distilled: its terrains, and its policy's weights."""
+    """An environmental level that is distilled: its settings, and its policy's weights."""
 
-    terrains: tuple[str, ...]
+    config: Config
     weights: PyTree
 
 
 def below_of(config: Config, state: SystemState) -> Below:
-    """What a level has come to, for the next one to stand on."""
-    return Below(config.networks, state.learner.params)
+    """What a level has come to, for the next one to stand on.
+
+    Raises:
+      UsageError: skills with an `input_clip` that upper levels do not have.
+    """
+    clip = state.learner.hyper.input_clip
+    if config.level == "pmc" and np.any(np.asarray(clip) != INPUT_CLIP):
+        raise UsageError(
+            f"the skills' inputs are clipped at {clip}; others can stand on skills with "
+            f"input_clip={INPUT_CLIP:g} alone"
+        )
+    return Below(config, state.learner.params)
+
+
+def below_in(config: Config, state: SystemState) -> Below:
+    """What an upper level stands on, as its own state has it."""
+    level = STANDS_ON[config.level][0][0]
+    return Below(dataclasses.replace(config, level=level), state.learner.params.frozen)
 
 
 def expert_of(config: Config, state: SystemState) -> Expert:
-    """What an environmental level has come to, to be distilled."""
-    return Expert(config.terrains, state.learner.params.weights["policy"])
+    """What an environmental level has come to, to be distilled.
+
+    Raises:
+      UsageError: a state of another level.
+    """
+    if config.level != "epmc":
+        raise UsageError(f"a state of the level {config.level} is no expert; legal: epmc")
+    return Expert(config, state.learner.params.weights["policy"])
+
+
+def _check_alike(config: Config, other: Config, names: tuple[str, ...], what: str) -> None:
+    for name in names:
+        if (theirs := getattr(other, name)) != (ours := getattr(config, name)):
+            raise UsageError(
+                f"{name} of the {what} and of the configuration differ, {theirs} and {ours}; give "
+                f"the configuration that of the {what}"
+            )
 
 
 def make(
@@ -64,16 +106,20 @@ def make(
       experts: of distillation; without any a stand-in that knows nothing.
 
     Raises:
-      UsageError: settings that no program can be made of, or a level below of other networks.
+      UsageError: settings that no program can be made of, or a level below or experts that do not
+        fit them.
     """
     config.check()
     if config.level == "pmc":
         return _primitive(config, hyper)
-    if below is not None and below.networks != config.networks:
-        raise UsageError(
-            f"the networks of the level below are {below.networks}, the configuration's "
-            f"{config.networks}; give the upper level networks=below.networks"
-        )
+    if below is not None:
+        levels, alike = STANDS_ON[config.level]
+        if below.config.level not in levels:
+            raise UsageError(
+                f"the level {config.level} does not stand on {below.config.level}; legal: "
+                f"{', '.join(levels)}"
+            )
+        _check_alike(config, below.config, alike, "level below")
     frozen = below.params if below else _untrained(config, hyper)
     match config.level:
         case "epmc":
@@ -134,11 +180,13 @@ def _distilling(
     if not experts:
         blank = epmc.policy(config).init(jax.random.key(0), hyper, frozen)
         count = max(1, len(config.experts))
-        experts = (Expert(config.terrains, blank.weights["policy"]),) * count
-    known = {kind for expert in experts for kind in expert.terrains}
+        experts = (Expert(config, blank.weights["policy"]),) * count
+    for expert in experts:
+        _check_alike(config, expert.config, _OF_EXPERTS, "expert")
+    known = {kind for expert in experts for kind in expert.config.terrains}
     if unknown := [kind for kind in config.terrains if kind not in known]:
         raise UsageError(f"no expert has learned {unknown[0]!r}; legal: {', '.join(sorted(known))}")
-    stacked = distil.experts_of([tuple(expert) for expert in experts])
+    stacked = distil.experts_of([(x.config.terrains, x.weights) for x in experts])
     env = playground.playground(config.mechanics, config.playground)
     course = playground.course(
         dict.fromkeys(config.terrains, 1.0), level=config.difficulty, speed=config.speed

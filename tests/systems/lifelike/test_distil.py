@@ -230,7 +230,13 @@ def test_what_cannot_be_distilled_is_refused(command):
 
 def test_terrains_that_no_expert_knows_are_refused():
     params = ppo.Params({}, {}, (), (), probes.skills(CONFIG))
-    below = lifelike.Below(CONFIG.networks, params.frozen)
-    expert = lifelike.Expert(("hurdle",), liking(WALKS, 4))
+    below = lifelike.Below(dataclasses.replace(CONFIG, level="pmc"), params.frozen)
+    expert = lifelike.Expert(dataclasses.replace(CONFIG, terrains=("hurdle",)), liking(WALKS, 4))
     with pytest.raises(UsageError, match="no expert has learned 'creep'; legal: hurdle"):
         lifelike.make(CONFIG, HYPER, below, (expert,))
+
+
+def test_experts_that_choose_otherwise_are_refused():
+    other = dataclasses.replace(CONFIG, command=Command(hold=3))
+    with pytest.raises(UsageError, match="command of the expert and of the configuration differ"):
+        lifelike.make(CONFIG, HYPER, experts=(lifelike.Expert(other, liking(WALKS, 4)),))

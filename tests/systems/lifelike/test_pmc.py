@@ -68,18 +68,23 @@ def test_what_acted_is_judged_alike(networks):
 
 @pytest.mark.parametrize("networks", LATENTS)
 def test_the_decoder_does_not_see_what_is_to_come(networks):
-    """Another future moves the action by the latent alone."""
-    config, _, params = policy_of(**networks)
-    nets = pmc.nets_of(config.networks)
-    one = observed(5)
+    """Another future moves actions, and none if the encoder says the same of everything."""
+    _, policy, params = policy_of(**networks)
+    one, fresh = observed(5), jnp.zeros(5, bool)
     other = one | {"future": -4.0 * one["future"]}
-    noise = jnp.zeros((5, config.networks.width))
-    latents = [
-        pmc.encode(config.networks, nets, params.weights, x, noise).passed for x in (one, other)
-    ]
-    mean = lambda seen, z: pmc.decode(nets, params.weights, seen["body"], z).mean  # noqa: E731
-    np.testing.assert_array_equal(mean(one, latents[0]), mean(other, latents[0]))
-    assert np.abs(latents[0] - latents[1]).max() > 0
+
+    def moved(weights):
+        actions = [
+            policy.act(
+                params._replace(weights=weights), x, policy.memory(5), fresh, jax.random.key(2)
+            )[1].action
+            for x in (one, other)
+        ]
+        return np.abs(actions[0] - actions[1]).max()
+
+    assert moved(params.weights) > 0
+    mute = jax.tree.map(jnp.zeros_like, params.weights["encoder"])
+    assert moved(params.weights | {"encoder": mute}) == 0
 
 
 def test_an_encoder_that_is_not_conditional_sees_the_future_alone():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxrl_suite.core import UsageError, train
+from jaxrl_suite.envs.quadruped.playground import course
 from jaxrl_suite.systems import lifelike
-from jaxrl_suite.systems.lifelike import Command, Config, Networks, priority
+from jaxrl_suite.systems.lifelike import Command, Config, Networks, curriculum, priority
 from tests.systems.lifelike.small import (
     CONFIG,
     HYPER,
@@ -82,11 +83,43 @@ def test_scores_are_averages_of_an_update_s_means():
 
 
 def test_what_is_followed_badly_is_begun_more_often():
-    state, _ = trained(CONFIG, 4)
+    """Of two segments one is followed well: its share falls. Nobody has begun in the third."""
+    schedule, hyper = priority.prioritised(None, 3), HYPER._replace(blend=0.5, floor=0.1)
+    table = schedule.init(hyper)
+    np.testing.assert_allclose(schedule.task(table, hyper).share, np.full(3, 1 / 3), rtol=1e-6)
+    segment = jnp.array([[0, 1], [0, 1]])
+    ended = jnp.array([[True, False], [True, True]])
+    outcomes = {"score": jnp.array([[1.0, jnp.nan], [0.6, 0.2]])}
+    table = schedule.seen(table, hyper, segment, ended, outcomes)
+    np.testing.assert_allclose(table.score, [0.4, 0.1, 0.0], rtol=1e-6)
+    need = np.array([0.6, 0.9, 1.0]) ** 3
+    expected = 0.9 * need / need.sum() + 0.1 / 3
+    np.testing.assert_allclose(schedule.task(table, hyper).share, expected, rtol=1e-5)
+
+
+def test_scores_of_a_run_reach_the_table():
+    state, told = trained(CONFIG, 4)
     table = state.source.table
-    assert (np.asarray(table.score) >= 0).all()
-    share = np.asarray(priority.shares(table.score, HYPER))
-    assert share.sum() == pytest.approx(1, abs=1e-5)
+    assert np.isfinite(told["score"]).any()
+    assert (np.asarray(table.score) > 0).any()
+
+
+@pytest.mark.parametrize(
+    ("before", "scores", "after"),
+    [
+        (0.5, [1.0, 0.8], 0.5 + 0.1 * (0.9 - 0.7)),
+        (0.5, [0.2, jnp.nan], 0.5 + 0.1 * (0.2 - 0.7)),
+        (0.5, [jnp.nan, jnp.nan], 0.5),
+        (0.99, [1.0, 1.0], 1.0),
+        (0.01, [0.0, 0.0], 0.0),
+    ],
+)
+def test_terrains_grow_harder_where_episodes_score_above_the_goal(before, scores, after):
+    hyper = HYPER._replace(level=before, progress=0.1, goal=0.7)
+    schedule, score = curriculum.climbing(course({"hurdle": 1.0})), jnp.array(scores)
+    table = schedule.init(hyper)
+    table = schedule.seen(table, hyper, (), jnp.isfinite(score), {"score": score})
+    assert float(schedule.task(table, hyper).level) == pytest.approx(after)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +151,36 @@ def test_settings_that_no_program_can_be_made_of_are_refused(changes, said):
 
 def test_skills_of_other_networks_are_refused():
     other = dataclasses.replace(NETWORKS, codes=16)
-    with pytest.raises(UsageError, match="give the upper level networks"):
+    with pytest.raises(UsageError, match="networks of the level below and of the configuration"):
         lifelike.make(dataclasses.replace(UPPER, networks=other), HYPER, skills())
+
+
+@pytest.mark.parametrize(
+    ("level", "changes", "said"),
+    [
+        ("sepmc", {"level": "pmc"}, "the level sepmc does not stand on pmc; legal: epmc, distil"),
+        ("epmc", {"level": "epmc"}, "the level epmc does not stand on epmc; legal: pmc"),
+        ("sepmc", {"command": Command(hold=5)}, "command of the level below"),
+        ("sepmc", {"memory": 9}, "memory of the level below"),
+    ],
+)
+def test_levels_that_do_not_fit_are_refused(level, changes, said):
+    below = lifelike.Below(dataclasses.replace(UPPER, **changes), skills().params)
+    with pytest.raises(UsageError, match=said):
+        lifelike.make(dataclasses.replace(UPPER, level=level), HYPER, below)
+
+
+def test_skills_with_inputs_clipped_elsewhere_are_refused():
+    state, _ = trained(CONFIG, 4)
+    learner = state.learner
+    learner = learner._replace(hyper=learner.hyper._replace(input_clip=jnp.asarray(3.0)))
+    with pytest.raises(UsageError, match="input_clip=5"):
+        lifelike.below_of(CONFIG, state._replace(learner=learner))
+
+
+def test_a_primitive_level_is_no_expert():
+    with pytest.raises(UsageError, match="is no expert; legal: epmc"):
+        lifelike.expert_of(CONFIG, trained(CONFIG, 4)[0])
 
 
 def test_defaults_are_the_paper_s_sizes():
