@@ -56,8 +56,8 @@ class RenderOptions:
     seed: int = 0
 
 
-# Which levels the run may be of that a level stands on, and what it has from there.
-_OF_EXPERTS = ("skills", "networks", "command", "memory")  # what one that is distilled has of them
+# What one that is distilled has of its experts.
+_OF_EXPERTS = ("skills", *lifelike.STANDS_ON["sepmc"][1])
 _MADE_BY = {
     "epmc": "jaxrl train lifelike quick",
     "sepmc": "jaxrl train lifelike terrain --config.skills RUN",

@@ -28,13 +28,14 @@ from jaxrl_suite.systems.lifelike.ppo import Params, learner
 PyTree = Any
 
 
+# What two must have in common for codes to mean the same to both, and memories to fit.
+_OF_WALKERS = ("networks", "command", "memory")
 # Of a level: those that it may stand on, and the settings that it has in common with them.
 STANDS_ON: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "epmc": (("pmc",), ("networks",)),
     "distil": (("pmc",), ("networks",)),
-    "sepmc": (("epmc", "distil"), ("networks", "command", "memory")),
+    "sepmc": (("epmc", "distil"), _OF_WALKERS),
 }
-_OF_EXPERTS = ("networks", "command", "memory")
 
 
 class Below(NamedTuple):
@@ -182,7 +183,7 @@ def _distilling(
         count = max(1, len(config.experts))
         experts = (Expert(config, blank.weights["policy"]),) * count
     for expert in experts:
-        _check_alike(config, expert.config, _OF_EXPERTS, "expert")
+        _check_alike(config, expert.config, _OF_WALKERS, "expert")
     known = {kind for expert in experts for kind in expert.config.terrains}
     if unknown := [kind for kind in config.terrains if kind not in known]:
         raise UsageError(f"no expert has learned {unknown[0]!r}; legal: {', '.join(sorted(known))}")
